@@ -1,0 +1,144 @@
+/**
+ * The reading side shared by subscriptions and incoming frames: one position over a source that fills in batches.
+ *
+ * No fiber runs while nothing is read, and none per message while something is: a waiting reader leaves one callback.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Stream from "effect/Stream"
+import type { Messages } from "../Messages.ts"
+
+/** What a cursor reads from. `poll` and `exit` are asked in this order, so what is buffered comes before the end. */
+export interface Source<T, E> {
+  /** Takes what is there; empty when nothing is. */
+  poll(): ReadonlyArray<T>
+  /** Set once the source has ended; what `poll` still returns comes first. */
+  readonly exit: Exit.Exit<void, E> | undefined
+  /** Called once when `poll` or `exit` may have something; the source clears it before the call. */
+  waiter: (() => void) | undefined
+}
+
+/** What a way of reading answers for an item it does not show; messages may be `undefined`. */
+export const skip: unique symbol = Symbol("skip")
+
+const twoConsumers = () =>
+  new Error("two consumers wait on one subscription: read it in one place, or subscribe once for each")
+
+export class Cursor<T, E> {
+  readonly #source: Source<T, E>
+  #batch: ReadonlyArray<T> = []
+  #index = 0
+
+  constructor(source: Source<T, E>, first: ReadonlyArray<T> = []) {
+    this.#source = source
+    this.#batch = first
+  }
+
+  /** How many values have left the source and were not read yet. */
+  get buffered(): number {
+    return this.#batch.length - this.#index
+  }
+
+  /** The values `buffered` counts, without taking them. */
+  peek(): ReadonlyArray<T> {
+    return this.#batch.slice(this.#index)
+  }
+
+  /** Forgets what was buffered. */
+  clear(): void {
+    this.#batch = []
+    this.#index = 0
+  }
+
+  /** Makes sure the batch has something; false when the source has nothing now. */
+  #fill(): boolean {
+    if (this.#index < this.#batch.length) return true
+    this.#batch = this.#source.poll()
+    this.#index = 0
+    return this.#batch.length > 0
+  }
+
+  #shift(): T {
+    return this.#batch[this.#index++]!
+  }
+
+  #rest(): ReadonlyArray<T> {
+    const rest = this.#index === 0 ? this.#batch : this.#batch.slice(this.#index)
+    this.clear()
+    return rest
+  }
+
+  #wait(resume: () => void): void {
+    if (this.#source.waiter !== undefined) throw twoConsumers()
+    this.#source.waiter = resume
+  }
+
+  /** Suspends until there is something to read. Fails with `Done` or the source's failure when it has ended. */
+  readonly #ready: Effect.Effect<void, E | Cause.Done> = Effect.suspend(() => {
+    if (this.#fill()) return Effect.void
+    if (this.#source.exit !== undefined) return this.#ended(this.#source.exit)
+    return Effect.flatMap(
+      Effect.callback<void>((resume) => {
+        const waiter = () => resume(Effect.void)
+        try {
+          this.#wait(waiter)
+        } catch (defect) {
+          return resume(Effect.die(defect))
+        }
+        return Effect.sync(() => {
+          if (this.#source.waiter === waiter) this.#source.waiter = undefined
+        })
+      }),
+      () => this.#ready
+    )
+  })
+
+  #ended(exit: Exit.Exit<void, E>): Effect.Effect<never, E | Cause.Done> {
+    return Exit.isSuccess(exit) ? Cause.done() : Effect.failCause(exit.cause)
+  }
+
+  #next<A>(select: (item: T) => A | typeof skip): Promise<IteratorResult<A, undefined>> {
+    while (this.#fill()) {
+      const value = select(this.#shift())
+      if (value !== skip) return Promise.resolve({ done: false, value })
+    }
+    const exit = this.#source.exit
+    if (exit !== undefined) {
+      return Exit.isSuccess(exit)
+        ? Promise.resolve({ done: true, value: undefined })
+        : Promise.reject(Cause.squash(exit.cause))
+    }
+    return new Promise((resolve, reject) => {
+      try {
+        this.#wait(() => resolve(this.#next(select)))
+      } catch (defect) {
+        reject(defect)
+      }
+    })
+  }
+
+  /** A way of reading this cursor; `select` returns `skip` for what that way does not show. */
+  view<A>(select: (item: T) => A | typeof skip): Messages<A, E> {
+    const take: Effect.Effect<A, E | Cause.Done> = Effect.flatMap(this.#ready, () => {
+      const value = select(this.#shift())
+      return value === skip ? take : Effect.succeed(value)
+    })
+    const pull: Effect.Effect<readonly [A, ...Array<A>], E | Cause.Done> = Effect.flatMap(this.#ready, () => {
+      const values: Array<A> = []
+      for (const item of this.#rest()) {
+        const value = select(item)
+        if (value !== skip) values.push(value)
+      }
+      return values.length === 0 ? pull : Effect.succeed(values as [A, ...Array<A>])
+    })
+    return {
+      take,
+      stream: Stream.fromPull(Effect.succeed(pull)),
+      [Symbol.asyncIterator]: () => ({
+        next: () => this.#next(select),
+        return: () => Promise.resolve({ done: true as const, value: undefined })
+      })
+    }
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * The hub of one key: where a publish becomes entries in the shared ring and calls to the sinks, in one step.
+ *
+ * The ring is the storage of Effect's `PubSub` (`PubSub.makeAtomicBounded`): one array for all readers, a cursor each.
+ * Sliding is done here, at the publish, and waking once per turn, so that no user code runs inside the step and the
+ * step cannot be re-entered. All readers and sinks of a key see one order because they are served by one step.
+ */
+import * as PubSub from "effect/PubSub"
+import { Envelope } from "../Envelope.ts"
+import { History } from "../History.ts"
+import type { Turn } from "./turn.ts"
+
+/** Served in the step of a publish; runs no user code and never throws. */
+export interface Sink<A> {
+  readonly receivers: ReadonlyArray<string>
+  deliver(envelope: Envelope<A>): void
+  /** The channel is closing. */
+  close(): void
+}
+
+/** A reader of the ring, as the hub sees it. */
+export interface RingReader {
+  readonly receivers: ReadonlyArray<string>
+  /** Told of each position that was published past this reader on purpose. */
+  exclude(roomSeq: number): void
+  /** The channel is closing. */
+  close(): void
+}
+
+/** Something that waits to be woken at the end of the turn. */
+export interface Sleeper {
+  readonly hasNews: boolean
+  wake(): void
+}
+
+export interface HubOptions {
+  readonly capacity: number
+  readonly replay: number
+  readonly turn: Turn
+}
+
+export class Hub<A> {
+  readonly #options: HubOptions
+  readonly #sinks = new Set<Sink<A>>()
+  readonly #readers = new Set<RingReader>()
+  readonly #sleepers = new Set<Sleeper>()
+  #ring: PubSub.PubSub.Atomic<Envelope<A>> | undefined
+  #wakeScheduled = false
+  readonly history: History<Envelope<A>> | undefined
+  /** Position of the newest message. */
+  roomSeq: number
+  /** Monotonic time since which nobody is attached, in milliseconds. */
+  idleSince = 0
+
+  constructor(firstSeq: number, options: HubOptions) {
+    this.roomSeq = firstSeq
+    this.#options = options
+    this.history = options.replay > 0 ? new History(options.replay) : undefined
+  }
+
+  get capacity(): number {
+    return this.#options.capacity
+  }
+
+  get attached(): number {
+    return this.#readers.size + this.#sinks.size
+  }
+
+  /** The step. Everything a publish does on this node happens here, before anybody else can run. */
+  append(epoch: string, id: string | number, message: A, except: ReadonlyArray<string>): Envelope<A> {
+    const envelope = new Envelope(epoch, ++this.roomSeq, id, message, except)
+    this.history?.push(envelope)
+    if (this.#readers.size > 0) {
+      const ring = this.#ring!
+      if (!ring.publish(envelope)) {
+        ring.slide()
+        ring.publish(envelope)
+      }
+    }
+    if (except.length > 0) this.#tellExcluded(envelope)
+    for (const sink of this.#sinks) {
+      if (!isExcepted(envelope, sink.receivers)) sink.deliver(envelope)
+    }
+    if (this.#sleepers.size > 0) this.#scheduleWake()
+    return envelope
+  }
+
+  #tellExcluded(envelope: Envelope<A>): void {
+    for (const reader of this.#readers) {
+      if (isExcepted(envelope, reader.receivers)) reader.exclude(envelope.roomSeq)
+    }
+  }
+
+  attachReader(reader: RingReader): PubSub.PubSub.BackingSubscription<Envelope<A>> {
+    this.#ring ??= PubSub.makeAtomicBounded(this.#options.capacity)
+    this.#readers.add(reader)
+    return this.#ring.subscribe()
+  }
+
+  detachReader(reader: RingReader): void {
+    this.#readers.delete(reader)
+    if (this.#readers.size === 0) this.#ring = undefined
+  }
+
+  attachSink(sink: Sink<A>): void {
+    this.#sinks.add(sink)
+  }
+
+  detachSink(sink: Sink<A>): void {
+    this.#sinks.delete(sink)
+  }
+
+  close(): void {
+    for (const attached of [...this.#readers, ...this.#sinks]) attached.close()
+  }
+
+  sleep(sleeper: Sleeper): void {
+    this.#sleepers.add(sleeper)
+  }
+
+  rouse(sleeper: Sleeper): void {
+    this.#sleepers.delete(sleeper)
+  }
+
+  #scheduleWake(): void {
+    if (this.#wakeScheduled) return
+    this.#wakeScheduled = true
+    this.#options.turn.atEnd(() => {
+      this.#wakeScheduled = false
+      for (const sleeper of Array.from(this.#sleepers)) {
+        if (sleeper.hasNews && this.#sleepers.delete(sleeper)) sleeper.wake()
+      }
+    })
+  }
+}
+
+/** Tells whether a message must not reach a receiver known by these ids. */
+export const isExcepted = (envelope: Envelope<unknown>, receivers: ReadonlyArray<string>): boolean =>
+  envelope.except.length > 0 && envelope.except.some((id) => receivers.includes(id))
