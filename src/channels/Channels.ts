@@ -20,7 +20,7 @@ import { publishId } from "./Envelope.ts"
 import * as Hooks from "./internal/hooks.ts"
 import * as Registry from "./internal/registry.ts"
 import * as Open from "./internal/open.ts"
-import * as Turn from "./internal/turn.ts"
+import * as Turn from "../internal/turn.ts"
 import { CurrentReceiver, type Overflow, type Receiver, type SlowConsumer, type Subscription } from "./Subscription.ts"
 
 const TypeId = "~effect-rooms/channels/Channels"

@@ -8,7 +8,7 @@
 import * as PubSub from "effect/PubSub"
 import { Envelope } from "../Envelope.ts"
 import { History } from "../History.ts"
-import type { Turn } from "./turn.ts"
+import type { Turn } from "../../internal/turn.ts"
 
 /** Served in the step of a publish; runs no user code and never throws. */
 export interface Sink<A> {

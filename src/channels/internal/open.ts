@@ -5,10 +5,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Overflow, SlowConsumer, Subscription } from "../Subscription.ts"
-import { Cursor, skip } from "./cursor.ts"
+import { Cursor, skip } from "../../internal/cursor.ts"
 import type { Registry } from "./registry.ts"
 import { attach, type Item } from "./sources.ts"
-import type { Turn } from "./turn.ts"
+import type { Turn } from "../../internal/turn.ts"
 
 export interface OpenOptions<A> {
   readonly id: string

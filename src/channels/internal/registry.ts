@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Hub } from "./hub.ts"
-import type { Turn } from "./turn.ts"
+import type { Turn } from "../../internal/turn.ts"
 
 export interface RegistryOptions {
   readonly capacity: number

@@ -6,10 +6,10 @@ import * as Exit from "effect/Exit"
 import type * as PubSub from "effect/PubSub"
 import { type Envelope, Gap } from "../Envelope.ts"
 import { type Overflow, SlowConsumer } from "../Subscription.ts"
-import type { Source } from "./cursor.ts"
+import type { Source } from "../../internal/cursor.ts"
 import type { Hub, RingReader, Sink, Sleeper } from "./hub.ts"
 import { isExcepted } from "./hub.ts"
-import type { Turn } from "./turn.ts"
+import type { Turn } from "../../internal/turn.ts"
 
 export type Item<A> = Envelope<A> | Gap
 

@@ -1,0 +1,19 @@
+/**
+ * The close codes this library uses. The range says what a client does: 4000–4499 connect again, 4500–4999 do not.
+ * `docs/protocol.md` explains each.
+ */
+
+/** The peer, or a handler that came to its end, closed. */
+export const normal = 1000
+/** A binary message on a route that takes text. */
+export const unsupportedData = 1003
+/** A handler failed or died, or left its inbox unread. */
+export const internalError = 1011
+/** The server stops; the reason carries `retryInMs=<n>`. Connect again after that time. */
+export const serviceRestart = 1012
+/** Nothing was heard for `pingInterval` and `pongTimeout`. Connect again. */
+export const noPong = 4003
+/** The client takes what it is sent too slowly. Connect again. */
+export const slowConsumer = 4004
+/** Too many invalid messages. Do not connect again. */
+export const badProtocol = 4500

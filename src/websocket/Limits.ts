@@ -1,0 +1,71 @@
+/**
+ * Every bound of the WebSocket side, in one record.
+ */
+import * as Duration from "effect/Duration"
+
+/**
+ * Bounds what one server and one connection may use.
+ */
+export interface Limits {
+  /** Bytes of one incoming message; above it the connection closes with 1009. */
+  readonly maxMessageBytes: number
+  /** Fragments of one incoming message. */
+  readonly maxFragments: number
+  /** Nesting of one incoming JSON message; deeper ones get an error reply. */
+  readonly maxDepth: number
+  /** Incoming messages that wait for the handler; then the socket is not read until it catches up. */
+  readonly inboxMessages: number
+  /** Bytes of incoming messages that wait for the handler; then the socket is not read until it catches up. */
+  readonly inboxBytes: number
+  /** How long a full inbox may stay unread before the connection closes with 1011. */
+  readonly inboxTimeout: Duration.Input
+  /** Bytes sent and not taken by the peer; above it the connection closes with 4004. */
+  readonly outboxBytes: number
+  /** Messages sent and not taken by the peer; above it the connection closes with 4004. */
+  readonly outboxMessages: number
+  /** How long unsent bytes may make no progress before the connection closes with 4004. */
+  readonly outboxTimeout: Duration.Input
+  /** Invalid messages within `invalidWindow` after which the connection closes with 4500. */
+  readonly maxInvalidMessages: number
+  /** The time over which invalid messages are counted. */
+  readonly invalidWindow: Duration.Input
+  /** Silence after which the peer is pinged. */
+  readonly pingInterval: Duration.Input
+  /** Silence after a ping after which the peer is gone: 4003. */
+  readonly pongTimeout: Duration.Input
+  /** How long the peer may take over the closing handshake before the socket is destroyed. */
+  readonly closeTimeout: Duration.Input
+  /** How long a handler may run on after its connection is gone. */
+  readonly handlerTimeout: Duration.Input
+  /** How long guards may take to decide about an upgrade; then 503. */
+  readonly acceptTimeout: Duration.Input
+  /** How long a client may take to send the headers of a request, and a whole request. */
+  readonly requestTimeout: Duration.Input
+  /** Bytes of the headers of one request. */
+  readonly maxHeaderBytes: number
+  /** Headers of one request. */
+  readonly maxHeaders: number
+}
+
+/** The limits of a server that names none. */
+export const defaults: Limits = {
+  maxMessageBytes: 64 * 1024,
+  maxFragments: 64,
+  maxDepth: 32,
+  inboxMessages: 64,
+  inboxBytes: 64 * 1024,
+  inboxTimeout: Duration.minutes(1),
+  outboxBytes: 1024 * 1024,
+  outboxMessages: 1000,
+  outboxTimeout: Duration.seconds(10),
+  maxInvalidMessages: 10,
+  invalidWindow: Duration.minutes(1),
+  pingInterval: Duration.seconds(20),
+  pongTimeout: Duration.seconds(10),
+  closeTimeout: Duration.seconds(5),
+  handlerTimeout: Duration.seconds(5),
+  acceptTimeout: Duration.seconds(5),
+  requestTimeout: Duration.seconds(5),
+  maxHeaderBytes: 8 * 1024,
+  maxHeaders: 64
+}

@@ -1,0 +1,91 @@
+/**
+ * Turns an upgrade request that a route has accepted into a `Peer`.
+ *
+ * The handshake is done by a `ws` server of our own on the request Effect's router handed to the route, not by
+ * `HttpServerRequest.upgrade`: `docs/adr/0003-raw-socket.md` says why. For that the first bytes behind the request
+ * (`head`) have to be remembered, since Effect's request does not show them.
+ */
+import type * as Http from "node:http"
+import type { Duplex } from "node:stream"
+import { WebSocketServer, type ServerOptions, type WebSocket } from "ws"
+import * as Duration from "effect/Duration"
+import type { Limits } from "../Limits.ts"
+import { Peer, type PeerEvents } from "./peer.ts"
+
+/** The subprotocol a browser may send a token in, for want of an `Authorization` header; never echoed. */
+export const tokenProtocol = "bearer."
+
+export class Acceptor {
+  readonly #limits: Limits
+  readonly #epoch: string
+  readonly #wss: WebSocketServer
+  readonly #heads = new WeakMap<Http.IncomingMessage, Buffer>()
+  readonly #peers = new Set<Peer>()
+  readonly wsOptions: Omit<ServerOptions, "noServer" | "server" | "host" | "port" | "path">
+  #accepted = 0
+  draining = false
+
+  constructor(limits: Limits, epoch: string) {
+    this.#limits = limits
+    this.#epoch = epoch
+    this.wsOptions = {
+      maxPayload: limits.maxMessageBytes,
+      maxFragments: limits.maxFragments,
+      maxBufferedChunks: 1024,
+      maxPendingAutoPongs: 8,
+      perMessageDeflate: false,
+      clientTracking: false,
+      handleProtocols: (protocols) => {
+        for (const protocol of protocols) if (!protocol.startsWith(tokenProtocol)) return protocol
+        return false
+      },
+      // Ours runs on Effect's clock and comes first; this one is for sockets nobody watches.
+      closeTimeout: Duration.toMillis(limits.closeTimeout) * 2
+    }
+    this.#wss = new WebSocketServer({ ...this.wsOptions, noServer: true })
+    this.#wss.on("error", () => {})
+    this.#wss.on("wsClientError", (_error, socket) => {
+      socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    })
+  }
+
+  get peers(): ReadonlySet<Peer> {
+    return this.#peers
+  }
+
+  /** Names a connection. */
+  nextId(): string {
+    return `${this.#epoch}-c${(++this.#accepted).toString(36)}`
+  }
+
+  listen(server: Http.Server): void {
+    server.on("upgrade", (request: Http.IncomingMessage, _socket: Duplex, head: Buffer) => {
+      this.#heads.set(request, head)
+    })
+  }
+
+  /** Whether the client asked for an upgrade, so that one can be accepted. */
+  canUpgrade(request: Http.IncomingMessage): boolean {
+    return this.#heads.has(request) && request.headers.upgrade?.toLowerCase() === "websocket"
+  }
+
+  /** Does the handshake. Undefined when it was malformed or the client has gone: then the socket is already ending. */
+  accept(request: Http.IncomingMessage, events: PeerEvents): Peer | undefined {
+    const { socket } = request
+    if (socket.destroyed) return undefined
+    let accepted: WebSocket | undefined
+    this.#wss.handleUpgrade(request, socket, this.#heads.get(request)!, (ws) => {
+      accepted = ws
+    })
+    if (accepted === undefined) return undefined
+    const peer: Peer = new Peer(accepted, socket, this.#limits, {
+      onText: events.onText,
+      onClose: (code) => {
+        this.#peers.delete(peer)
+        events.onClose(code)
+      }
+    })
+    this.#peers.add(peer)
+    return peer
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * When a connection is pinged, given up, or cut: a pure function of what was seen of it. Times are monotonic
+ * milliseconds. Any byte from the peer is life; pongs need no special treatment.
+ */
+
+export interface HeartbeatLimits {
+  readonly pingInterval: number
+  readonly pongTimeout: number
+  readonly closeTimeout: number
+  readonly outboxTimeout: number
+  readonly inboxTimeout: number
+}
+
+/** What can be seen of a connection from outside. */
+export interface Vitals {
+  readonly bytesRead: number
+  /** Bytes the peer's side of the socket has taken. */
+  readonly bytesTaken: number
+  /** Whether bytes wait to be taken. */
+  readonly unsent: boolean
+  /** Whether the socket is not being read because the handler is behind. */
+  readonly paused: boolean
+  readonly closing: boolean
+}
+
+export interface Heartbeat {
+  readonly bytesRead: number
+  /** When a byte was last read. */
+  readonly lifeAt: number
+  readonly pingedAt: number | undefined
+  readonly bytesTaken: number
+  /** When the outbox last made progress, or had nothing to do. */
+  readonly progressAt: number
+  readonly pausedAt: number | undefined
+  readonly closingAt: number | undefined
+}
+
+export type Action = "none" | "ping" | "noPong" | "slowConsumer" | "inboxStalled" | "terminate"
+
+export const initial = (now: number): Heartbeat => ({
+  bytesRead: 0,
+  lifeAt: now,
+  pingedAt: undefined,
+  bytesTaken: 0,
+  progressAt: now,
+  pausedAt: undefined,
+  closingAt: undefined
+})
+
+const since = (at: number | undefined, now: number): number | undefined => (at === undefined ? now : at)
+
+/** Takes a look at a connection and says what is to be done about it. */
+export const step = (
+  state: Heartbeat,
+  vitals: Vitals,
+  now: number,
+  limits: HeartbeatLimits
+): readonly [Heartbeat, Action] => {
+  // While the socket is not read, silence says nothing about the peer: the handler is the one to be timed.
+  const alive = vitals.bytesRead !== state.bytesRead || vitals.paused
+  const progress = vitals.bytesTaken !== state.bytesTaken || !vitals.unsent
+  const next: Heartbeat = {
+    bytesRead: vitals.bytesRead,
+    lifeAt: alive ? now : state.lifeAt,
+    pingedAt: alive ? undefined : state.pingedAt,
+    bytesTaken: vitals.bytesTaken,
+    progressAt: progress ? now : state.progressAt,
+    pausedAt: vitals.paused ? since(state.pausedAt, now) : undefined,
+    closingAt: vitals.closing ? since(state.closingAt, now) : undefined
+  }
+  if (next.closingAt !== undefined) {
+    return [next, now - next.closingAt >= limits.closeTimeout ? "terminate" : "none"]
+  }
+  if (now - next.progressAt >= limits.outboxTimeout) return [next, "slowConsumer"]
+  if (next.pausedAt !== undefined && now - next.pausedAt >= limits.inboxTimeout) return [next, "inboxStalled"]
+  if (next.pingedAt !== undefined) return [next, now - next.pingedAt >= limits.pongTimeout ? "noPong" : "none"]
+  if (now - next.lifeAt >= limits.pingInterval) return [{ ...next, pingedAt: now }, "ping"]
+  return [next, "none"]
+}

@@ -1,0 +1,86 @@
+/**
+ * Incoming messages on their way to the handler: bounded by not reading the socket, so that nothing is lost.
+ */
+import type * as Exit from "effect/Exit"
+import type { Source } from "../../internal/cursor.ts"
+
+export interface InboxOptions {
+  readonly maxMessages: number
+  readonly maxBytes: number
+  /** Stops reading the socket. What it has read already may still arrive. */
+  readonly pause: () => void
+  readonly resume: () => void
+}
+
+export class Inbox<A> implements Source<A, never> {
+  readonly #options: InboxOptions
+  #messages: Array<A> = []
+  #bytes = 0
+  #waiter: (() => void) | undefined
+  exit: Exit.Exit<void> | undefined
+  paused = false
+  /** Whether anybody ever asked for a message. */
+  touched = false
+  /** Called once when a reader has come to the end. */
+  onEndSeen: (() => void) | undefined
+
+  constructor(options: InboxOptions) {
+    this.#options = options
+  }
+
+  get waiter(): (() => void) | undefined {
+    return this.#waiter
+  }
+
+  set waiter(waiter: (() => void) | undefined) {
+    this.#waiter = waiter
+  }
+
+  push(message: A, bytes: number): void {
+    if (this.exit !== undefined) return
+    this.#messages.push(message)
+    this.#bytes += bytes
+    if (this.#messages.length >= this.#options.maxMessages || this.#bytes >= this.#options.maxBytes) this.#pause()
+    this.#wake()
+  }
+
+  poll(): ReadonlyArray<A> {
+    this.touched = true
+    const messages = this.#messages
+    if (messages.length === 0) {
+      if (this.exit !== undefined) this.#endSeen()
+      return messages
+    }
+    this.#messages = []
+    this.#bytes = 0
+    if (this.paused) {
+      this.paused = false
+      this.#options.resume()
+    }
+    return messages
+  }
+
+  end(exit: Exit.Exit<void>): void {
+    if (this.exit !== undefined) return
+    this.exit = exit
+    this.#wake()
+  }
+
+  #endSeen(): void {
+    const seen = this.onEndSeen
+    this.onEndSeen = undefined
+    seen?.()
+  }
+
+  #pause(): void {
+    if (this.paused) return
+    this.paused = true
+    this.#options.pause()
+  }
+
+  #wake(): void {
+    const waiter = this.#waiter
+    this.#waiter = undefined
+    waiter?.()
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * Metrics of the WebSocket side; labelled by route, reason or code, never by room or user.
+ */
+import * as Metric from "effect/Metric"
+
+/** Open connections, by route. */
+export const connections = Metric.gauge("effect_rooms_connections", { description: "open WebSocket connections" })
+
+/** Upgrades that were refused, by reason. */
+export const rejections = Metric.counter("effect_rooms_rejections", {
+  description: "WebSocket upgrades that were refused",
+  incremental: true
+})
+
+/** Connections that ended, by close code. */
+export const closes = Metric.counter("effect_rooms_closes", {
+  description: "WebSocket connections that ended",
+  incremental: true
+})
+
+/** Incoming messages that were refused, by route and reason. */
+export const invalidMessages = Metric.counter("effect_rooms_invalid_messages", {
+  description: "incoming WebSocket messages that were refused",
+  incremental: true
+})
+
+/** Handlers that failed or died, by route. */
+export const handlerFailures = Metric.counter("effect_rooms_handler_failures", {
+  description: "WebSocket handlers that failed or died",
+  incremental: true
+})
+
+/** Handlers that were still running `handlerTimeout` after their connection was gone, by route. */
+export const handlerOverruns = Metric.counter("effect_rooms_handler_overruns", {
+  description: "WebSocket handlers that ran on after their connection was gone",
+  incremental: true
+})

@@ -1,0 +1,150 @@
+/**
+ * One accepted socket: `ws` for reading, closing and pings, the raw socket for writing whole frames.
+ *
+ * Everything here runs in event callbacks of the platform, so nothing here may throw and every emitter has an `error`
+ * listener. What the bytes mean is the route's business.
+ */
+import type { Duplex } from "node:stream"
+import type { WebSocket } from "ws"
+import * as CloseCode from "../CloseCode.ts"
+import type { Limits } from "../Limits.ts"
+import { Outbox, type Writer } from "../Outbox.ts"
+import { textFrame } from "./frame.ts"
+import type { Action, Vitals } from "./heartbeat.ts"
+
+/** What a route does with a connection's events. Must not throw. */
+export interface PeerEvents {
+  readonly onText: (text: string) => void
+  readonly onClose: (code: number) => void
+}
+
+const byteCount = (socket: Duplex): number => ("bytesRead" in socket ? Number(socket.bytesRead) : 0)
+
+const writerOf = (ws: WebSocket, socket: Duplex): Writer =>
+  ws.extensions === ""
+    ? {
+        write: (text) => {
+          const frame = textFrame(text)
+          socket.write(frame)
+          return frame.length
+        },
+        unsentBytes: () => socket.writableLength
+      }
+    : {
+        // Compressed: `bufferedAmount` counts before compression, and so does this.
+        write: (text) => {
+          ws.send(text)
+          return Buffer.byteLength(text)
+        },
+        unsentBytes: () => ws.bufferedAmount
+      }
+
+/** A close reason is at most 123 bytes; cut at a character. */
+const cutReason = (reason: string): string => {
+  let cut = reason.slice(0, 123)
+  while (Buffer.byteLength(cut) > 123) cut = cut.slice(0, -1)
+  return cut.isWellFormed() ? cut : cut.slice(0, -1).toWellFormed()
+}
+
+const isCloseCode = (code: number): boolean =>
+  Number.isInteger(code) && ((code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999))
+
+export class Peer {
+  readonly #ws: WebSocket
+  readonly #socket: Duplex
+  readonly outbox: Outbox
+  /** Set by the inbox while the socket is not being read. */
+  paused = false
+  #closed = false
+  #closeCode: number | undefined
+
+  constructor(ws: WebSocket, socket: Duplex, limits: Limits, events: PeerEvents) {
+    this.#ws = ws
+    this.#socket = socket
+    this.outbox = new Outbox(writerOf(ws, socket), limits)
+    // `ws` answers violations (1002, 1007, 1009) itself and then closes; the event only has to be listened to.
+    ws.on("error", () => {})
+    ws.on("message", (data: Buffer, isBinary: boolean) => {
+      if (this.#closeCode !== undefined) return
+      if (isBinary) this.close(CloseCode.unsupportedData, "binary messages are not supported")
+      else events.onText(data.toString())
+    })
+    ws.on("close", (code) => {
+      this.#closed = true
+      events.onClose(this.#closeCode ?? code)
+    })
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Whether messages can be sent: the socket is open and nobody has begun to close it. */
+  get open(): boolean {
+    return this.#ws.readyState === this.#ws.OPEN && this.#closeCode === undefined
+  }
+
+  /** Sends a text message. False when the connection is closing, or too slow: then it is closed with 4004. */
+  send(text: string): boolean {
+    if (!this.open) return false
+    if (this.outbox.offer(text)) return true
+    this.close(CloseCode.slowConsumer, "the client takes its messages too slowly")
+    return false
+  }
+
+  /** Begins the closing handshake, behind what was sent. The first call counts. */
+  close(code: number = CloseCode.normal, reason = ""): void {
+    if (!this.open) return
+    this.#closeCode = isCloseCode(code) ? code : CloseCode.normal
+    // A paused socket would never read the peer's answer.
+    this.resume()
+    this.#ws.close(this.#closeCode, cutReason(reason))
+  }
+
+  /** Destroys the socket now. */
+  terminate(): void {
+    this.#ws.terminate()
+  }
+
+  pause(): void {
+    if (this.#closed || this.paused) return
+    this.paused = true
+    this.#ws.pause()
+  }
+
+  resume(): void {
+    if (!this.paused) return
+    this.paused = false
+    if (!this.#closed) this.#ws.resume()
+  }
+
+  get vitals(): Vitals {
+    return {
+      bytesRead: byteCount(this.#socket),
+      bytesTaken: this.outbox.takenBytes,
+      unsent: this.#socket.writableLength > 0,
+      paused: this.paused,
+      closing: this.#ws.readyState !== this.#ws.OPEN
+    }
+  }
+
+  /** Does what the heartbeat asks for. */
+  act(action: Action): void {
+    switch (action) {
+      case "none":
+        return
+      case "ping":
+        return this.#ws.ping()
+      case "noPong":
+        this.close(CloseCode.noPong, "no answer to ping")
+        // A silent peer will not answer the closing handshake either.
+        return this.terminate()
+      case "slowConsumer":
+        return this.close(CloseCode.slowConsumer, "the client takes its messages too slowly")
+      case "inboxStalled":
+        return this.close(CloseCode.internalError, "the server is not reading")
+      case "terminate":
+        return this.terminate()
+    }
+  }
+}

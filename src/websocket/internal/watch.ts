@@ -1,0 +1,39 @@
+/**
+ * One fiber that looks after all connections of a server: pings, silent peers, stalled ones, closing ones.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { Limits } from "../Limits.ts"
+import type { Acceptor } from "./acceptor.ts"
+import * as Heartbeat from "./heartbeat.ts"
+import type { Peer } from "./peer.ts"
+
+const toHeartbeatLimits = (limits: Limits): Heartbeat.HeartbeatLimits => ({
+  pingInterval: Duration.toMillis(limits.pingInterval),
+  pongTimeout: Duration.toMillis(limits.pongTimeout),
+  closeTimeout: Duration.toMillis(limits.closeTimeout),
+  outboxTimeout: Duration.toMillis(limits.outboxTimeout),
+  inboxTimeout: Duration.toMillis(limits.inboxTimeout)
+})
+
+/** Looks at every connection once a second, or more often where limits are that short. */
+export const run = Effect.fnUntraced(function* (
+  acceptor: Acceptor,
+  limits: Limits,
+  clock: Clock.Clock
+): Effect.fn.Return<void, never, Scope.Scope> {
+  const bounds = toHeartbeatLimits(limits)
+  const every = Math.max(10, Math.min(1000, ...Object.values(bounds).map((millis) => millis / 4)))
+  const states = new WeakMap<Peer, Heartbeat.Heartbeat>()
+  const look = Effect.sync(() => {
+    const now = Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+    for (const peer of acceptor.peers) {
+      const [state, action] = Heartbeat.step(states.get(peer) ?? Heartbeat.initial(now), peer.vitals, now, bounds)
+      states.set(peer, state)
+      peer.act(action)
+    }
+  })
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(every), look)))
+})
