@@ -5,6 +5,8 @@
 
 /** The peer, or a handler that came to its end, closed. */
 export const normal = 1000
+/** A handler interrupted itself. */
+export const goingAway = 1001
 /** A binary message on a route that takes text. */
 export const unsupportedData = 1003
 /** A handler failed or died, or left its inbox unread. */

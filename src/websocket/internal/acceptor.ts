@@ -10,7 +10,7 @@ import type { Duplex } from "node:stream"
 import { WebSocketServer, type ServerOptions, type WebSocket } from "ws"
 import * as Duration from "effect/Duration"
 import type { Limits } from "../Limits.ts"
-import { Peer, type PeerEvents } from "./peer.ts"
+import { Peer } from "./peer.ts"
 
 /** The subprotocol a browser may send a token in, for want of an `Authorization` header; never echoed. */
 export const tokenProtocol = "bearer."
@@ -20,6 +20,7 @@ export class Acceptor {
   readonly #epoch: string
   readonly #wss: WebSocketServer
   readonly #heads = new WeakMap<Http.IncomingMessage, Buffer>()
+  readonly #upgraded = new WeakSet<Duplex>()
   readonly #peers = new Set<Peer>()
   readonly wsOptions: Omit<ServerOptions, "noServer" | "server" | "host" | "port" | "path">
   #accepted = 0
@@ -38,9 +39,7 @@ export class Acceptor {
       handleProtocols: (protocols) => {
         for (const protocol of protocols) if (!protocol.startsWith(tokenProtocol)) return protocol
         return false
-      },
-      // Ours runs on Effect's clock and comes first; this one is for sockets nobody watches.
-      closeTimeout: Duration.toMillis(limits.closeTimeout) * 2
+      }
     }
     this.#wss = new WebSocketServer({ ...this.wsOptions, noServer: true })
     this.#wss.on("error", () => {})
@@ -59,8 +58,12 @@ export class Acceptor {
   }
 
   listen(server: Http.Server): void {
-    server.on("upgrade", (request: Http.IncomingMessage, _socket: Duplex, head: Buffer) => {
+    server.on("upgrade", (request: Http.IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#heads.set(request, head)
+      // A client that was refused and keeps its side open would otherwise hold the socket for ever.
+      socket.once("finish", () => {
+        if (!this.#upgraded.has(socket)) socket.destroy()
+      })
     })
   }
 
@@ -70,7 +73,7 @@ export class Acceptor {
   }
 
   /** Does the handshake. Undefined when it was malformed or the client has gone: then the socket is already ending. */
-  accept(request: Http.IncomingMessage, events: PeerEvents): Peer | undefined {
+  accept(request: Http.IncomingMessage): Peer | undefined {
     const { socket } = request
     if (socket.destroyed) return undefined
     let accepted: WebSocket | undefined
@@ -78,14 +81,10 @@ export class Acceptor {
       accepted = ws
     })
     if (accepted === undefined) return undefined
-    const peer: Peer = new Peer(accepted, socket, this.#limits, {
-      onText: events.onText,
-      onClose: (code) => {
-        this.#peers.delete(peer)
-        events.onClose(code)
-      }
-    })
+    this.#upgraded.add(socket)
+    const peer = new Peer(accepted, socket, this.#limits)
     this.#peers.add(peer)
+    accepted.on("close", () => this.#peers.delete(peer))
     return peer
   }
 }

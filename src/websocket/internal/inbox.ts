@@ -10,6 +10,8 @@ export interface InboxOptions {
   /** Stops reading the socket. What it has read already may still arrive. */
   readonly pause: () => void
   readonly resume: () => void
+  /** A reader has come to the end. */
+  readonly onEndSeen: () => void
 }
 
 export class Inbox<A> implements Source<A, never> {
@@ -21,8 +23,6 @@ export class Inbox<A> implements Source<A, never> {
   paused = false
   /** Whether anybody ever asked for a message. */
   touched = false
-  /** Called once when a reader has come to the end. */
-  onEndSeen: (() => void) | undefined
 
   constructor(options: InboxOptions) {
     this.#options = options
@@ -46,11 +46,11 @@ export class Inbox<A> implements Source<A, never> {
 
   poll(): ReadonlyArray<A> {
     this.touched = true
-    const messages = this.#messages
-    if (messages.length === 0) {
-      if (this.exit !== undefined) this.#endSeen()
-      return messages
+    if (this.#messages.length === 0) {
+      if (this.exit !== undefined) this.#options.onEndSeen()
+      return []
     }
+    const messages = this.#messages
     this.#messages = []
     this.#bytes = 0
     if (this.paused) {
@@ -64,12 +64,6 @@ export class Inbox<A> implements Source<A, never> {
     if (this.exit !== undefined) return
     this.exit = exit
     this.#wake()
-  }
-
-  #endSeen(): void {
-    const seen = this.onEndSeen
-    this.onEndSeen = undefined
-    seen?.()
   }
 
   #pause(): void {

@@ -15,6 +15,7 @@ import type { Action, Vitals } from "./heartbeat.ts"
 /** What a route does with a connection's events. Must not throw. */
 export interface PeerEvents {
   readonly onText: (text: string) => void
+  /** The socket is closed; with the code this side closed with, or else the peer's. */
   readonly onClose: (code: number) => void
 }
 
@@ -58,21 +59,25 @@ export class Peer {
   #closed = false
   #closeCode: number | undefined
 
-  constructor(ws: WebSocket, socket: Duplex, limits: Limits, events: PeerEvents) {
+  constructor(ws: WebSocket, socket: Duplex, limits: Limits) {
     this.#ws = ws
     this.#socket = socket
     this.outbox = new Outbox(writerOf(ws, socket), limits)
     // `ws` answers violations (1002, 1007, 1009) itself and then closes; the event only has to be listened to.
     ws.on("error", () => {})
-    ws.on("message", (data: Buffer, isBinary: boolean) => {
+    ws.on("close", () => {
+      this.#closed = true
+    })
+  }
+
+  /** To be called in the step that made the peer, so that no event is missed. */
+  listen(events: PeerEvents): void {
+    this.#ws.on("message", (data: Buffer, isBinary: boolean) => {
       if (this.#closeCode !== undefined) return
       if (isBinary) this.close(CloseCode.unsupportedData, "binary messages are not supported")
       else events.onText(data.toString())
     })
-    ws.on("close", (code) => {
-      this.#closed = true
-      events.onClose(this.#closeCode ?? code)
-    })
+    this.#ws.on("close", (code) => events.onClose(this.#closeCode ?? code))
   }
 
   get closed(): boolean {

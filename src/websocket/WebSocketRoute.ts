@@ -1,0 +1,128 @@
+/**
+ * A WebSocket endpoint on the application's `HttpRouter`: typed parameters, typed messages, one handler per connection.
+ *
+ * This file is the public face: what a route is made from and what its handler gets. The stages of a connection are
+ * `internal/handshake.ts` (before the upgrade) and `internal/session.ts` (after it).
+ */
+import type * as Effect from "effect/Effect"
+import type * as HttpRouter from "effect/http/HttpRouter"
+import type * as Layer from "effect/Layer"
+import type * as Schema from "effect/Schema"
+import type { Messages } from "../channels/Messages.ts"
+import type { Connection } from "../rooms/Connection.ts"
+import type { Authenticator } from "./Authenticator.ts"
+import type { InvalidReason } from "./internal/codec.ts"
+import * as Route from "./internal/route.ts"
+import type { RoomsServer } from "./RoomsServer.ts"
+
+/** Schemas by name, for path parameters and query. Values arrive as strings, repeated query values as arrays. */
+export type Fields = { readonly [name: string]: Schema.Codec<any, any> }
+
+/** What the handler of a connection gets. */
+export interface Session<In, Out, Params, Query, Principal> {
+  /**
+   * The valid incoming messages, in order. Ends when the connection does. While the handler is behind by more than the
+   * server's inbox limits the socket is not read, so nothing is lost and nothing piles up.
+   */
+  readonly messages: Messages<In>
+  /**
+   * Sends a message, at once and without waiting. False when the connection is closing or, over the outbox limits, has
+   * just been closed with 4004. Throws when the value does not fit the schema `outgoing`.
+   */
+  readonly send: (message: Out) => boolean
+  readonly params: Params
+  readonly query: Query
+  readonly connection: Connection<Principal>
+  /** What `authenticate` answered; `undefined` on a route without it. */
+  readonly principal: Principal
+  /** Aborted when the connection is gone; for async handlers. */
+  readonly signal: AbortSignal
+}
+
+/** An incoming message that was refused. */
+export interface InvalidMessage {
+  readonly code: InvalidReason
+  /** What is wrong, in at most 256 characters; says nothing about the server. */
+  readonly message: string
+  /** What was received, if it was JSON. Untrusted: it fits no schema. */
+  readonly input: unknown
+}
+
+/** What a route is made from. */
+export interface Options<In, Out, Params extends Fields, Query extends Fields, Principal, RA, Handled> {
+  /** Schemas of the path parameters. A handshake that does not fit gets 400. */
+  readonly params?: Params | undefined
+  /** Schemas of the query parameters. A handshake that does not fit gets 400. */
+  readonly query?: Query | undefined
+  /** The schema of messages from the client, in JSON. One that does not fit gets an error reply and is counted. */
+  readonly incoming: Schema.Codec<In, any>
+  /** The schema of messages to the client, in JSON. */
+  readonly outgoing: Schema.Codec<Out, any>
+  /** Names the principal before the upgrade, or refuses with 401 or 403. Without it everybody may connect. */
+  readonly authenticate?: Authenticator<Principal, RA> | undefined
+  /** Takes a token from the query as well, where it can end up in other people's logs. False by default. */
+  readonly allowQueryToken?: boolean | undefined
+  /**
+   * The reply to a message that does not fit; by default `{ "type": "error", "code", "message" }`. Any JSON.
+   */
+  readonly invalidReply?: ((invalid: InvalidMessage) => Schema.Json) | undefined
+  /**
+   * Runs once per connection, as an Effect or an async function, in the connection's scope: what it acquires lives as
+   * long. When it returns the connection closes with 1000, when it fails or dies with 1011. When the connection is gone
+   * `messages` ends; an Effect that has seen the end and does not return is interrupted, an async function has its
+   * `signal` aborted. Whichever way it ends, the scope's finalizers run.
+   */
+  readonly handle: (session: Session<In, Out, Decoded<Params>, Decoded<Query>, Principal>) => Handled
+}
+
+/** What a handler may return: an Effect that does its work, or a promise of an async function. */
+export type Handling = Effect.Effect<unknown, unknown, any> | Promise<unknown>
+
+/** The types a record of schemas decodes to; fields made by `Schema.optionalKey` are optional. */
+export type Decoded<F extends Fields> = Schema.Struct.Type<F>
+
+/** What the environment has to provide: the router, the server, and what `authenticate` and the handler ask for. */
+export type Requirements<RA, Handled> =
+  | HttpRouter.HttpRouter
+  | RoomsServer
+  | HttpRouter.Request.From<
+      "Requires",
+      Exclude<RA | (Handled extends Effect.Effect<unknown, unknown, infer R> ? R : never), HttpRouter.Provided>
+    >
+
+/**
+ * Adds a WebSocket route to the router.
+ *
+ * The path is a path of `HttpRouter`, with `:name` for parameters. A request that is no WebSocket handshake gets 426;
+ * one from a foreign origin 403; while the server drains 503. Middleware made with `HttpRouter.middleware` applies
+ * before the upgrade and can provide services to the handler.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema, Stream } from "effect"
+ * import { Ref } from "effect-rooms"
+ * import { WebSocketRoute } from "effect-rooms/websocket"
+ *
+ * class Room extends Ref.Entity<Room>()("Room") {}
+ *
+ * export const Echo = WebSocketRoute.layer("/echo/:room", {
+ *   params: { room: Room.ref.schema },
+ *   incoming: Schema.String,
+ *   outgoing: Schema.String,
+ *   handle: ({ messages, params, send }) =>
+ *     Stream.runForEach(messages.stream, (text) => Effect.sync(() => send(`${params.room.identifier}: ${text}`)))
+ * })
+ * ```
+ */
+export const layer = <
+  In,
+  Out,
+  const Params extends Fields = {},
+  const Query extends Fields = {},
+  Principal = undefined,
+  RA = never,
+  Handled extends Handling = Handling
+>(
+  path: HttpRouter.PathInput,
+  options: Options<In, Out, Params, Query, Principal, RA, Handled>
+): Layer.Layer<never, never, Requirements<RA, Handled>> => Route.layer(path, options)

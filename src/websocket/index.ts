@@ -1,0 +1,8 @@
+/**
+ * The WebSocket side for Node servers.
+ */
+export * as Authenticator from "./Authenticator.ts"
+export * as CloseCode from "./CloseCode.ts"
+export * as Limits from "./Limits.ts"
+export * as RoomsServer from "./RoomsServer.ts"
+export * as WebSocketRoute from "./WebSocketRoute.ts"

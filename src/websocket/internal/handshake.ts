@@ -1,0 +1,90 @@
+/**
+ * Everything that is decided before the upgrade, where a refusal is an HTTP answer.
+ */
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Metric from "effect/Metric"
+import * as Schema from "effect/Schema"
+import type * as Http from "node:http"
+import { type Authenticator, credentialsOf } from "../Authenticator.ts"
+import type { RoomsServer } from "../RoomsServer.ts"
+import { rejections } from "./metrics.ts"
+
+/** An upgrade that is not going to happen: the answer, and the reason it is counted under. */
+export class Refusal extends Schema.TaggedError<Refusal>()("Refusal", {
+  status: Schema.Int,
+  reason: Schema.String,
+  headers: Schema.Record(Schema.String, Schema.String)
+}) {}
+
+const refuse = (status: number, reason: string, headers: Record<string, string> = {}) =>
+  Effect.fail(new Refusal({ status, reason, headers }))
+
+/** The server is saying goodbye; another one takes the client. */
+export const draining = new Refusal({ status: 503, reason: "the server is stopping", headers: { "retry-after": "1" } })
+
+/** Answers a refusal and counts it. */
+export const answer = (refusal: Refusal) =>
+  Effect.as(
+    Metric.update(Metric.withAttributes(rejections, { reason: refusal.reason }), 1),
+    HttpServerResponse.text(refusal.reason, { status: refusal.status, headers: refusal.headers })
+  )
+
+/** What is known of a connection once it may be upgraded. */
+export interface Accepted<Params, Query, Principal> {
+  readonly request: Http.IncomingMessage
+  readonly params: Params
+  readonly query: Query
+  readonly principal: Principal
+}
+
+export interface HandshakeOptions<Params, Query, Principal, RA> {
+  readonly server: RoomsServer["Service"]
+  readonly decodeParams: (params: unknown) => Effect.Effect<Params, Schema.SchemaError>
+  readonly decodeQuery: (query: unknown) => Effect.Effect<Query, Schema.SchemaError>
+  readonly authenticate: Authenticator<Principal, RA> | undefined
+  readonly allowQueryToken: boolean
+}
+
+/** Checks a request in the order in which a refusal costs least. */
+export const handshake = <Params, Query, Principal, RA>({
+  allowQueryToken,
+  authenticate,
+  decodeParams,
+  decodeQuery,
+  server
+}: HandshakeOptions<Params, Query, Principal, RA>) =>
+  Effect.gen(function* () {
+    const serverRequest = yield* HttpServerRequest.HttpServerRequest
+    const request = NodeHttpServerRequest.toIncomingMessage(serverRequest) as Http.IncomingMessage
+    if (!server.acceptor.canUpgrade(request)) {
+      return yield* refuse(426, "this is a WebSocket endpoint", { upgrade: "websocket", connection: "upgrade" })
+    }
+    if (server.acceptor.draining) return yield* draining
+    if (!server.originAllowed(request.headers.origin, request.headers.host)) {
+      return yield* refuse(403, "origin not allowed")
+    }
+    const params = yield* Effect.catch(Effect.flatMap(HttpRouter.params, decodeParams), () =>
+      refuse(400, "invalid path parameters")
+    )
+    const query = yield* Effect.catch(Effect.flatMap(HttpServerRequest.ParsedSearchParams, decodeQuery), () =>
+      refuse(400, "invalid query parameters")
+    )
+    const principal =
+      authenticate === undefined
+        ? (undefined as Principal)
+        : yield* Effect.catchTag(authenticate(credentialsOf(serverRequest, allowQueryToken)), "Denied", ({ reason }) =>
+            reason === "unauthenticated"
+              ? refuse(401, reason, { "www-authenticate": "Bearer" })
+              : refuse(403, reason)
+          )
+    return { request, params, query, principal }
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: server.limits.acceptTimeout,
+      orElse: () => refuse(503, "accepting took too long", { "retry-after": "1" })
+    })
+  )

@@ -1,0 +1,51 @@
+/**
+ * What becomes of an incoming text: a typed message in the inbox, or an error reply. Runs in the socket's callback.
+ */
+import * as Duration from "effect/Duration"
+import * as CloseCode from "../CloseCode.ts"
+import type { Limits } from "../Limits.ts"
+import type { InvalidMessage } from "../WebSocketRoute.ts"
+import type { Decoded } from "./codec.ts"
+import type { Inbox } from "./inbox.ts"
+import type { Peer } from "./peer.ts"
+import { Strikes } from "./strikes.ts"
+
+export interface ReceiverOptions<In> {
+  readonly limits: Limits
+  readonly decode: (text: string) => Decoded<In>
+  readonly invalidReply: (invalid: InvalidMessage) => unknown
+  readonly inbox: Inbox<In>
+  readonly peer: Peer
+  /** Monotonic milliseconds. */
+  readonly now: () => number
+  /** Counts a refused message. */
+  readonly onInvalid: (reason: string) => void
+  /** A defect in code of the application: a schema, or `invalidReply`. */
+  readonly onDefect: (defect: unknown) => void
+}
+
+/** Makes the callback for incoming text; it never throws. */
+export const makeReceiver = <In>(options: ReceiverOptions<In>): ((text: string) => void) => {
+  const { limits } = options
+  const strikes = new Strikes(limits.maxInvalidMessages, Duration.toMillis(limits.invalidWindow))
+
+  const refuse = (invalid: InvalidMessage) => {
+    options.onInvalid(invalid.code)
+    options.peer.send(JSON.stringify(options.invalidReply(invalid)))
+    if (strikes.strike(options.now())) options.peer.close(CloseCode.badProtocol, "too many invalid messages")
+  }
+
+  return (text) => {
+    try {
+      const decoded = options.decode(text)
+      if (decoded._tag === "Valid") options.inbox.push(decoded.message, text.length)
+      else refuse({ code: decoded.reason, message: decoded.message, input: decoded.input })
+    } catch (defect) {
+      options.onDefect(defect)
+      options.peer.close(CloseCode.internalError, "internal error")
+    }
+  }
+}
+
+/** The reply of a route that names no other. */
+export const defaultInvalidReply = ({ code, message }: InvalidMessage): unknown => ({ type: "error", code, message })

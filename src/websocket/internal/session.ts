@@ -1,0 +1,180 @@
+/**
+ * A connection after its upgrade: handler, messages, and the end, in whichever way it comes.
+ *
+ * The session runs uninterruptible and ends when the socket has closed: a reset of the peer or a stop of the server
+ * reach it as a closed socket, and the handler is ended from here.
+ */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
+import { CurrentReceiver } from "../../channels/Subscription.ts"
+import { Cursor } from "../../internal/cursor.ts"
+import type { Turn } from "../../internal/turn.ts"
+import type { Connection } from "../../rooms/Connection.ts"
+import * as CloseCode from "../CloseCode.ts"
+import type { RoomsServer } from "../RoomsServer.ts"
+import type { Handling, InvalidMessage, Session } from "../WebSocketRoute.ts"
+import type { Decoded } from "./codec.ts"
+import type { Accepted } from "./handshake.ts"
+import { Inbox } from "./inbox.ts"
+import * as metrics from "./metrics.ts"
+import type { Peer } from "./peer.ts"
+import { makeReceiver } from "./receiver.ts"
+
+/** What all connections of one route share. */
+export interface RouteParts<In, Out, Params, Query, Principal> {
+  readonly path: string
+  readonly server: RoomsServer["Service"]
+  /** Monotonic milliseconds. */
+  readonly now: () => number
+  readonly turn: Turn
+  readonly decode: (text: string) => Decoded<In>
+  readonly encode: (message: Out) => string
+  readonly invalidReply: (invalid: InvalidMessage) => unknown
+  /** Counts a refused message. */
+  readonly onInvalid: (reason: string) => void
+  readonly handle: (session: Session<In, Out, Params, Query, Principal>) => Handling
+}
+
+/** The socket's side of a session: what its callbacks tell the handler's side. */
+interface Line<In> {
+  readonly peer: Peer
+  readonly inbox: Inbox<In>
+  /** The close code, once the socket is closed. */
+  readonly closed: Deferred.Deferred<number>
+  /** A reader of the messages has come to their end. */
+  readonly endSeen: Deferred.Deferred<void>
+  /** Code of the application threw in a callback. */
+  readonly defect: Deferred.Deferred<never>
+}
+
+type Parts<In> = Pick<
+  RouteParts<In, never, never, never, never>,
+  "path" | "server" | "now" | "turn" | "decode" | "invalidReply" | "onInvalid"
+>
+
+/** Connects the callbacks of a socket that was accepted in this very step. */
+const connect = <In>(parts: Parts<In>, peer: Peer): Line<In> => {
+  const { limits } = parts.server
+  const closed = Deferred.makeUnsafe<number>()
+  const endSeen = Deferred.makeUnsafe<void>()
+  const defect = Deferred.makeUnsafe<never>()
+  const inbox = new Inbox<In>({
+    maxMessages: limits.inboxMessages,
+    maxBytes: limits.inboxBytes,
+    pause: () => peer.pause(),
+    resume: () => peer.resume(),
+    onEndSeen: () => Deferred.doneUnsafe(endSeen, Exit.void)
+  })
+  const { decode, invalidReply, now, onInvalid } = parts
+  const onDefect = (error: unknown) => Deferred.doneUnsafe(defect, Exit.die(error))
+  peer.listen({
+    onText: makeReceiver({ limits, decode, invalidReply, now, onInvalid, onDefect, inbox, peer }),
+    onClose: (code) => {
+      inbox.end(Exit.void)
+      Deferred.doneUnsafe(closed, Exit.succeed(code))
+    }
+  })
+  return { peer, inbox, closed, endSeen, defect }
+}
+
+/**
+ * Done when a handler has had its chance after the connection was lost: it was reading and has seen the end, or it
+ * never read, or `handlerTimeout` is over. A handler that ends by itself in the same turn is not disturbed.
+ */
+const effectMustEnd = <In>({ server, turn }: Parts<In>, line: Line<In>): Effect.Effect<void> =>
+  Deferred.await(line.closed).pipe(
+    Effect.andThen(
+      Effect.suspend(() =>
+        line.inbox.touched
+          ? Effect.timeoutOption(Deferred.await(line.endSeen), server.limits.handlerTimeout)
+          : Effect.void
+      )
+    ),
+    Effect.andThen(Effect.callback<void>((resume) => turn.atEnd(() => resume(Effect.void))))
+  )
+
+/** Async functions cannot be interrupted: they are told, waited for, and then left behind, which is logged. */
+const asyncMustEnd = <In>({ path, server }: Parts<In>, line: Line<In>, abort: AbortController): Effect.Effect<void> =>
+  Deferred.await(line.closed).pipe(
+    Effect.andThen(Effect.sync(() => abort.abort())),
+    Effect.andThen(Effect.sleep(server.limits.handlerTimeout)),
+    Effect.andThen(Metric.update(Metric.withAttributes(metrics.handlerOverruns, { route: path }), 1)),
+    Effect.andThen(Effect.logWarning("an async handler runs on although its connection is gone"))
+  )
+
+/** Runs the handler, in either form, until it ends or must end. */
+const runHandler = <In, Out, Params, Query, Principal>(
+  parts: RouteParts<In, Out, Params, Query, Principal>,
+  line: Line<In>,
+  session: Session<In, Out, Params, Query, Principal>,
+  abort: AbortController
+): Effect.Effect<unknown, unknown, any> =>
+  Effect.suspend(() => {
+    const handled = parts.handle(session)
+    const mustEnd = Effect.isEffect(handled) ? effectMustEnd(parts, line) : asyncMustEnd(parts, line, abort)
+    const handler = Effect.isEffect(handled) ? handled : Effect.promise(() => handled as Promise<unknown>)
+    // Only the contenders can be interrupted, each in a fiber of its own; the session itself sees them end.
+    return Effect.raceAllFirst([handler, mustEnd, Deferred.await(line.defect)].map(Effect.interruptible))
+  })
+
+const closeCodeOf = (exit: Exit.Exit<unknown, unknown>): number =>
+  Exit.isSuccess(exit)
+    ? CloseCode.normal
+    : Cause.hasInterruptsOnly(exit.cause)
+      ? CloseCode.goingAway
+      : CloseCode.internalError
+
+const reportFailure = (path: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Cause.hasInterruptsOnly(cause)
+    ? Effect.void
+    : Effect.andThen(
+        Metric.update(Metric.withAttributes(metrics.handlerFailures, { route: path }), 1),
+        Effect.logError("a WebSocket handler failed", cause)
+      )
+
+/**
+ * Runs a session on a socket that was accepted in this very step; done when its scope and its socket are closed.
+ */
+export const run = <In, Out, Params, Query, Principal>(
+  parts: RouteParts<In, Out, Params, Query, Principal>,
+  accepted: Accepted<Params, Query, Principal>,
+  peer: Peer
+): Effect.Effect<void, never, any> => {
+  const line = connect(parts, peer)
+  const abort = new AbortController()
+  const connection: Connection<Principal> = {
+    id: parts.server.acceptor.nextId(),
+    principal: accepted.principal,
+    remoteAddress: accepted.request.socket.remoteAddress,
+    close: (code, reason) => peer.close(code, reason)
+  }
+  const session: Session<In, Out, Params, Query, Principal> = {
+    messages: new Cursor(line.inbox).view((message) => message),
+    send: (message) => peer.send(parts.encode(message)),
+    params: accepted.params,
+    query: accepted.query,
+    connection,
+    principal: accepted.principal,
+    signal: abort.signal
+  }
+  const handled = Effect.scoped(runHandler(parts, line, session, abort)).pipe(
+    Effect.provideService(CurrentReceiver, connection),
+    Effect.tapCause((cause) => reportFailure(parts.path, cause)),
+    Effect.exit
+  )
+  return handled.pipe(
+    Effect.tap((exit) =>
+      Effect.sync(() => {
+        abort.abort()
+        peer.close(closeCodeOf(exit), Exit.isFailure(exit) ? `internal error in ${connection.id}` : "")
+      })
+    ),
+    Effect.andThen(Deferred.await(line.closed)),
+    Effect.flatMap((code) => Metric.update(Metric.withAttributes(metrics.closes, { code: String(code) }), 1)),
+    Effect.annotateLogs({ route: parts.path, connection: connection.id }),
+    Effect.uninterruptible
+  )
+}
