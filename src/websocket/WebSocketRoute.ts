@@ -76,7 +76,7 @@ export interface Options<In, Out, Params extends Fields, Query extends Fields, P
 }
 
 /** What a handler may return: an Effect that does its work, or a promise of an async function. */
-export type Handling = Effect.Effect<unknown, unknown, any> | Promise<unknown>
+export type Handling = Effect.Effect<any, any, any> | Promise<any>
 
 /** The types a record of schemas decodes to; fields made by `Schema.optionalKey` are optional. */
 export type Decoded<F extends Fields> = Schema.Struct.Type<F>
@@ -87,7 +87,7 @@ export type Requirements<RA, Handled> =
   | RoomsServer
   | HttpRouter.Request.From<
       "Requires",
-      Exclude<RA | (Handled extends Effect.Effect<unknown, unknown, infer R> ? R : never), HttpRouter.Provided>
+      Exclude<RA | (Handled extends Effect.Effect<any, any, infer R> ? R : never), HttpRouter.Provided>
     >
 
 /**

@@ -29,11 +29,16 @@ export class Acceptor {
   constructor(limits: Limits, epoch: string) {
     this.#limits = limits
     this.#epoch = epoch
-    this.wsOptions = {
-      maxPayload: limits.maxMessageBytes,
+    // Options of ws 8.23 that its types do not know yet. Our own close timeout runs on Effect's clock and comes first.
+    const untyped = {
       maxFragments: limits.maxFragments,
       maxBufferedChunks: 1024,
       maxPendingAutoPongs: 8,
+      closeTimeout: Duration.toMillis(limits.closeTimeout) * 2
+    }
+    this.wsOptions = {
+      ...untyped,
+      maxPayload: limits.maxMessageBytes,
       perMessageDeflate: false,
       clientTracking: false,
       handleProtocols: (protocols) => {

@@ -115,7 +115,7 @@ const runHandler = <In, Out, Params, Query, Principal>(
   Effect.suspend(() => {
     const handled = parts.handle(session)
     const mustEnd = Effect.isEffect(handled) ? effectMustEnd(parts, line) : asyncMustEnd(parts, line, abort)
-    const handler = Effect.isEffect(handled) ? handled : Effect.promise(() => handled as Promise<unknown>)
+    const handler = Effect.isEffect(handled) ? handled : Effect.promise(() => handled)
     // Only the contenders can be interrupted, each in a fiber of its own; the session itself sees them end.
     return Effect.raceAllFirst([handler, mustEnd, Deferred.await(line.defect)].map(Effect.interruptible))
   })
