@@ -117,8 +117,8 @@ export type Requirements<RA, Handled> =
 export const layer = <
   In,
   Out,
-  const Params extends Fields = {},
-  const Query extends Fields = {},
+  Params extends Fields = {},
+  Query extends Fields = {},
   Principal = undefined,
   RA = never,
   Handled extends Handling = Handling

@@ -105,6 +105,8 @@ const asyncMustEnd = <In>({ path, server }: Parts<In>, line: Line<In>, abort: Ab
     Effect.andThen(Effect.logWarning("an async handler runs on although its connection is gone"))
   )
 
+const isEffect = (handled: Handling): handled is Effect.Effect<any, any, any> => Effect.isEffect(handled)
+
 /** Runs the handler, in either form, until it ends or must end. */
 const runHandler = <In, Out, Params, Query, Principal>(
   parts: RouteParts<In, Out, Params, Query, Principal>,
@@ -114,8 +116,9 @@ const runHandler = <In, Out, Params, Query, Principal>(
 ): Effect.Effect<unknown, unknown, any> =>
   Effect.suspend(() => {
     const handled = parts.handle(session)
-    const mustEnd = Effect.isEffect(handled) ? effectMustEnd(parts, line) : asyncMustEnd(parts, line, abort)
-    const handler = Effect.isEffect(handled) ? handled : Effect.promise(() => handled)
+    const [handler, mustEnd] = isEffect(handled)
+      ? [handled, effectMustEnd(parts, line)]
+      : [Effect.promise(() => handled), asyncMustEnd(parts, line, abort)]
     // Only the contenders can be interrupted, each in a fiber of its own; the session itself sees them end.
     return Effect.raceAllFirst([handler, mustEnd, Deferred.await(line.defect)].map(Effect.interruptible))
   })
