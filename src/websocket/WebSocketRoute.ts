@@ -1,7 +1,8 @@
 /**
  * A WebSocket endpoint on the application's `HttpRouter`: typed parameters, typed messages, one handler per connection.
  *
- * This file is the public face: what a route is made from and what its handler gets. The stages of a connection are
+ * This file is the public face: what a route is made from and what its handler gets. A route is described first and
+ * given its handler second, so that the handler's types, however it is written, follow from the description. The stages of a connection are
  * `internal/handshake.ts` (before the upgrade) and `internal/session.ts` (after it).
  */
 import type * as Effect from "effect/Effect"
@@ -49,7 +50,7 @@ export interface InvalidMessage {
 }
 
 /** What a route is made from. */
-export interface Options<In, Out, Params extends Fields, Query extends Fields, Principal, RA, Handled> {
+export interface Options<In, Out, Params extends Fields, Query extends Fields, Principal, RA> {
   /** Schemas of the path parameters. A handshake that does not fit gets 400. */
   readonly params?: Params | undefined
   /** Schemas of the query parameters. A handshake that does not fit gets 400. */
@@ -62,20 +63,17 @@ export interface Options<In, Out, Params extends Fields, Query extends Fields, P
   readonly authenticate?: Authenticator<Principal, RA> | undefined
   /** Takes a token from the query as well, where it can end up in other people's logs. False by default. */
   readonly allowQueryToken?: boolean | undefined
-  /**
-   * The reply to a message that does not fit; by default `{ "type": "error", "code", "message" }`. Any JSON.
-   */
+  /** The reply to a message that does not fit: any JSON; by default `{ "type": "error", "code", "message" }`. */
   readonly invalidReply?: ((invalid: InvalidMessage) => Schema.Json) | undefined
-  /**
-   * Runs once per connection, as an Effect or an async function, in the connection's scope: what it acquires lives as
-   * long. When it returns the connection closes with 1000, when it fails or dies with 1011. When the connection is gone
-   * `messages` ends; an Effect that has seen the end and does not return is interrupted, an async function has its
-   * `signal` aborted. Whichever way it ends, the scope's finalizers run.
-   */
-  readonly handle: (session: Session<In, Out, Decoded<Params>, Decoded<Query>, Principal>) => Handled
 }
 
-/** What a handler may return: an Effect that does its work, or a promise of an async function. */
+/** A route's path and types, from which `layer` makes an endpoint. */
+export interface WebSocketRoute<In, Out, Params extends Fields, Query extends Fields, Principal, RA = never> {
+  readonly path: HttpRouter.PathInput
+  readonly options: Options<In, Out, Params, Query, Principal, RA>
+}
+
+/** What a handler may return: an Effect that does its work, or the promise of an async function. */
 export type Handling = Effect.Effect<any, any, any> | Promise<any>
 
 /** The types a record of schemas decodes to; fields made by `Schema.optionalKey` are optional. */
@@ -91,11 +89,32 @@ export type Requirements<RA, Handled> =
     >
 
 /**
- * Adds a WebSocket route to the router.
+ * Describes a WebSocket route: its path, and the schemas of what goes over it.
  *
- * The path is a path of `HttpRouter`, with `:name` for parameters. A request that is no WebSocket handshake gets 426;
- * one from a foreign origin 403; while the server drains 503. Middleware made with `HttpRouter.middleware` applies
- * before the upgrade and can provide services to the handler.
+ * The path is a path of `HttpRouter`, with `:name` for parameters. It does nothing until `layer` gives it a handler.
+ */
+export const make = <
+  In,
+  Out,
+  Params extends Fields = {},
+  Query extends Fields = {},
+  Principal = undefined,
+  RA = never
+>(
+  path: HttpRouter.PathInput,
+  options: Options<In, Out, Params, Query, Principal, RA>
+): WebSocketRoute<In, Out, Params, Query, Principal, RA> => ({ path, options })
+
+/**
+ * Serves a route on the router, with a handler that runs once per connection.
+ *
+ * The handler is an Effect or an async function and runs in the connection's scope: what it acquires lives as long.
+ * When it returns the connection closes with 1000, when it fails or dies with 1011. When the connection is gone
+ * `messages` ends; an Effect that has seen the end and does not return is interrupted, an async function has its
+ * `signal` aborted. Whichever way it ends, the scope's finalizers run.
+ *
+ * A request that is no WebSocket handshake gets 426; one from a foreign origin 403; while the server drains 503.
+ * Middleware made with `HttpRouter.middleware` applies before the upgrade and can provide services to the handler.
  *
  * @example
  * ```ts
@@ -105,24 +124,26 @@ export type Requirements<RA, Handled> =
  *
  * class Room extends Ref.Entity<Room>()("Room") {}
  *
- * export const Echo = WebSocketRoute.layer("/echo/:room", {
+ * const Echo = WebSocketRoute.make("/echo/:room", {
  *   params: { room: Room.ref.schema },
  *   incoming: Schema.String,
- *   outgoing: Schema.String,
- *   handle: ({ messages, params, send }) =>
- *     Stream.runForEach(messages.stream, (text) => Effect.sync(() => send(`${params.room.identifier}: ${text}`)))
+ *   outgoing: Schema.String
  * })
+ *
+ * export const EchoLive = WebSocketRoute.layer(Echo, ({ messages, params, send }) =>
+ *   Stream.runForEach(messages.stream, (text) => Effect.sync(() => send(`${params.room.identifier}: ${text}`)))
+ * )
  * ```
  */
 export const layer = <
   In,
   Out,
-  Params extends Fields = {},
-  Query extends Fields = {},
-  Principal = undefined,
-  RA = never,
-  Handled extends Handling = Handling
+  Params extends Fields,
+  Query extends Fields,
+  Principal,
+  RA,
+  Handled extends Handling
 >(
-  path: HttpRouter.PathInput,
-  options: Options<In, Out, Params, Query, Principal, RA, Handled>
-): Layer.Layer<never, never, Requirements<RA, Handled>> => Route.layer(path, options)
+  route: WebSocketRoute<In, Out, Params, Query, Principal, RA>,
+  handle: (session: Session<In, Out, Decoded<Params>, Decoded<Query>, Principal>) => Handled
+): Layer.Layer<never, never, Requirements<RA, Handled>> => Route.layer(route, handle)

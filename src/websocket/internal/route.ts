@@ -45,8 +45,10 @@ export const layer = <
   RA,
   Handled extends WebSocketRoute.Handling
 >(
-  path: HttpRouter.PathInput,
-  options: WebSocketRoute.Options<In, Out, Params, Query, Principal, RA, Handled>
+  { options, path }: WebSocketRoute.WebSocketRoute<In, Out, Params, Query, Principal, RA>,
+  handle: (
+    session: WebSocketRoute.Session<In, Out, WebSocketRoute.Decoded<Params>, WebSocketRoute.Decoded<Query>, Principal>
+  ) => Handled
 ): Layer.Layer<never, never, WebSocketRoute.Requirements<RA, Handled>> =>
   Layer.effectDiscard(
     Effect.gen(function* () {
@@ -74,7 +76,7 @@ export const layer = <
         invalidReply: options.invalidReply ?? defaultInvalidReply,
         onInvalid: (reason) =>
           Metric.withAttributes(metrics.invalidMessages, { route: path, reason }).updateUnsafe(1, context),
-        handle: options.handle
+        handle
       }
       const handshake = Handshake.handshake({
         server,
