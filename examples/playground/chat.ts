@@ -1,0 +1,94 @@
+/**
+ * The chat: rooms anybody may enter, rooms behind a token, and direct messages between users.
+ */
+import { DateTime, Effect, Layer, Redacted, Schema, Stream } from "effect"
+import { Channels, type Ref } from "effect-rooms"
+import { Authenticator, WebSocketRoute } from "effect-rooms/websocket"
+import { createHash } from "node:crypto"
+import { Direct, Incoming, Line, Outgoing, Room, User, Username } from "./protocol.ts"
+
+class Lobby extends Channels.Service<Lobby>()("playground/Lobby", { key: Room, message: Line }) {}
+class Vault extends Channels.Service<Vault>()("playground/Vault", { key: Room, message: Line, prefix: "vault:" }) {}
+class Inbox extends Channels.Service<Inbox>()("playground/Inbox", { key: User, message: Direct }) {}
+
+/** Names may have any characters, identifiers may not. */
+const inboxOf = (username: string) => User.ref`${createHash("sha256").update(username).digest("hex")}`
+
+const now = Effect.map(DateTime.now, DateTime.formatIso)
+
+type Session = WebSocketRoute.Session<Incoming, typeof Outgoing.Type, { readonly roomId: Ref.Ref<Room> }, unknown, unknown>
+type Rooms = Channels.Channels<Room, Line>
+
+/** One connection in one room, under one name, until it closes. */
+const chat = Effect.fnUntraced(function* (rooms: Rooms, username: string, { messages, params, send }: Session) {
+  const inboxes = yield* Inbox
+  const room = params.roomId
+
+  const announce = (type: "joined" | "left" | "typing") =>
+    Effect.flatMap(now, (timestamp) => rooms.publish(room, { type, username, timestamp }))
+
+  const handle = Effect.fnUntraced(function* (message: Incoming) {
+    if (message.type === "typing") return yield* announce("typing")
+    const { content, id, type } = message
+    const timestamp = yield* now
+    if (type === "message") {
+      yield* rooms.publish(room, { type, username, content, timestamp })
+    } else {
+      const receivers = new Set([message.to, username])
+      const direct = { type, from: username, to: message.to, content, timestamp }
+      yield* Effect.forEach(receivers, (name) => inboxes.publish(inboxOf(name), direct))
+    }
+    if (id !== undefined) send({ type: "sent", messageId: id, timestamp })
+  })
+
+  const lines = yield* rooms.subscribe(room)
+  const directs = yield* inboxes.subscribe(inboxOf(username))
+  yield* Effect.acquireRelease(announce("joined"), () => announce("left"))
+  yield* Effect.raceFirst(
+    Stream.runForEach(Stream.merge(lines.stream, directs.stream), (line) => Effect.sync(() => send(line))),
+    Stream.runForEach(messages.stream, handle)
+  )
+})
+
+const path = { params: { roomId: Room.ref.schema }, incoming: Incoming, outgoing: Outgoing }
+
+const PublicRoom = WebSocketRoute.make("/chat/room/:roomId", {
+  ...path,
+  query: { username: Schema.optionalKey(Username) }
+})
+
+const PublicRoomLive = WebSocketRoute.layer(
+  PublicRoom,
+  Effect.fn("PublicRoom")(function* (session) {
+    yield* chat(yield* Lobby, session.query.username?.trim() || "Anonymous", session)
+  })
+)
+
+/** Tokens and their users; a real application asks its session store. */
+const users = new Map([
+  ["alice-token", { name: "Alice" }],
+  ["bob-token", { name: "Bob" }]
+])
+
+/** The query token is for the demonstration: it can be typed into an address bar, and seen in one. */
+const PrivateRoom = WebSocketRoute.make("/chat/private/:roomId", {
+  ...path,
+  allowQueryToken: true,
+  authenticate: ({ token }) => {
+    const user = token && users.get(Redacted.value(token))
+    return user === undefined ? Authenticator.unauthenticated : Effect.succeed(user)
+  }
+})
+
+const PrivateRoomLive = WebSocketRoute.layer(
+  PrivateRoom,
+  Effect.fn("PrivateRoom")(function* (session) {
+    yield* chat(yield* Vault, session.principal.name, session)
+  })
+)
+
+/** The routes of the chat. */
+export const ChatRoutes = Layer.merge(PublicRoomLive, PrivateRoomLive)
+
+/** What the routes' handlers need; provided to the server that serves them. */
+export const ChatChannels = Layer.mergeAll(Lobby.layer, Vault.layer, Inbox.layer)

@@ -1,0 +1,45 @@
+/**
+ * The playground: what effect-rooms does, in one small application. `npm start`; the port comes from `PORT`.
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Config, Console, Effect, Layer } from "effect"
+import { HttpRouter, HttpServer } from "effect/http"
+import { RoomsServer } from "effect-rooms/websocket"
+import { createServer } from "node:http"
+import { ChatChannels, ChatRoutes } from "./chat.ts"
+import { Pages } from "./pages.ts"
+
+const Server = Layer.unwrap(
+  Effect.map(Config.Port("PORT").pipe(Config.withDefault(3000)), (port) =>
+    // Non-browsers are let in so that wscat works; a server for browsers alone leaves that off.
+    RoomsServer.layer(createServer, { port, allowNonBrowsers: true })
+  )
+)
+
+const PrintUrls = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { address } = yield* HttpServer.HttpServer
+    const host = `localhost:${"port" in address ? address.port : ""}`
+    yield* Console.log(
+      [
+        "",
+        "  effect-rooms playground",
+        "",
+        `  Chat page     http://${host}/`,
+        `  Public room   ws://${host}/chat/room/general?username=Alice`,
+        `  Private room  ws://${host}/chat/private/vip?token=alice-token`,
+        `  Health        http://${host}/health`,
+        "",
+        "  Open the page in two windows. Ctrl-C stops.",
+        ""
+      ].join("\n")
+    )
+  })
+)
+
+HttpRouter.serve(Layer.merge(ChatRoutes, Pages), { disableLogger: true, disableListenLog: true }).pipe(
+  Layer.merge(PrintUrls),
+  Layer.provide([ChatChannels, Server]),
+  Layer.launch,
+  NodeRuntime.runMain
+)
