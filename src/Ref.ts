@@ -139,10 +139,13 @@ const makeFactory = <E>(entity: string): Factory<E> => {
   }
   const is = (u: unknown): u is Ref<E> => u instanceof RefImpl && u.entity === entity
   const Identifier = Schema.String.check(
-    Schema.makeFilter((text: string) => {
-      const reason = violation(text)
-      return reason === undefined || explanations[reason]
-    }, { expected: `an identifier of ${entity}` })
+    Schema.makeFilter(
+      (text: string) => {
+        const reason = violation(text)
+        return reason === undefined || explanations[reason]
+      },
+      { expected: `an identifier of ${entity}` }
+    )
   )
   const transformation = SchemaTransformation.transform<Ref<E>, string>({
     decode: (identifier) => new RefImpl<E>(entity, identifier),
@@ -174,8 +177,10 @@ const makeFactory = <E>(entity: string): Factory<E> => {
  * console.log(general.identifier, table.identifier)
  * ```
  */
-export const Entity = <Self>() => <const Name extends string>(name: Name): EntityClass<Self, Name> =>
-  class {
-    static readonly entityName = name
-    static readonly ref = makeFactory<Self>(name)
-  } as unknown as EntityClass<Self, Name>
+export const Entity =
+  <Self>() =>
+  <const Name extends string>(name: Name): EntityClass<Self, Name> =>
+    class {
+      static readonly entityName = name
+      static readonly ref = makeFactory<Self>(name)
+    } as unknown as EntityClass<Self, Name>

@@ -16,7 +16,13 @@ const inboxOf = (username: string) => User.ref`${createHash("sha256").update(use
 
 const now = Effect.map(DateTime.now, DateTime.formatIso)
 
-type Session = WebSocketRoute.Session<Incoming, typeof Outgoing.Type, { readonly roomId: Ref.Ref<Room> }, unknown, unknown>
+type Session = WebSocketRoute.Session<
+  Incoming,
+  typeof Outgoing.Type,
+  { readonly roomId: Ref.Ref<Room> },
+  unknown,
+  unknown
+>
 type Rooms = Channels.Channels<Room, Line>
 
 /** One connection in one room, under one name, until it closes. */
@@ -38,7 +44,7 @@ const chat = Effect.fnUntraced(function* (rooms: Rooms, username: string, { mess
       const direct = { type, from: username, to: message.to, content, timestamp }
       yield* Effect.forEach(receivers, (name) => inboxes.publish(inboxOf(name), direct))
     }
-    if (id !== undefined) send({ type: "sent", messageId: id, timestamp })
+    if (id !== undefined) send({ type: "sent", messageId: id })
   })
 
   const lines = yield* rooms.subscribe(room)

@@ -25,12 +25,19 @@ export const Incoming = Schema.Union([
 ])
 export type Incoming = typeof Incoming.Type
 
-const stamp = { username: Schema.String, timestamp: Schema.String }
-
 /** To everybody in a room. */
 export const Line = Schema.Union([
-  Schema.Struct({ type: Schema.Literals(["joined", "left", "typing"]), ...stamp }),
-  Schema.Struct({ type: Schema.Literal("message"), content: Schema.String, ...stamp })
+  Schema.Struct({
+    type: Schema.Literals(["joined", "left", "typing"]),
+    username: Schema.String,
+    timestamp: Schema.String
+  }),
+  Schema.Struct({
+    type: Schema.Literal("message"),
+    username: Schema.String,
+    content: Schema.String,
+    timestamp: Schema.String
+  })
 ])
 export type Line = typeof Line.Type
 
@@ -44,6 +51,6 @@ export const Direct = Schema.Struct({
 })
 
 /** To the author of a message with an id, once everybody has it. */
-export const Sent = Schema.Struct({ type: Schema.Literal("sent"), messageId: Schema.String, timestamp: Schema.String })
+export const Sent = Schema.Struct({ type: Schema.Literal("sent"), messageId: Schema.String })
 
 export const Outgoing = Schema.Union([Line, Direct, Sent])

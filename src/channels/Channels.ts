@@ -157,7 +157,13 @@ const wholeNumber = (name: string, value: number, least: number): number => {
 }
 
 const randomName = Effect.map(Effect.all([Random.next, Random.next]), (parts) =>
-  parts.map((part) => Math.floor(part * 2 ** 40).toString(36).padStart(8, "0")).join("")
+  parts
+    .map((part) =>
+      Math.floor(part * 2 ** 40)
+        .toString(36)
+        .padStart(8, "0")
+    )
+    .join("")
 )
 
 /**
@@ -192,7 +198,8 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
   const registry = yield* Registry.make<A>({ ...limits, turn, clock: yield* Clock.Clock })
   const { onOpen, onPublish } = options
   const offerHook = onPublish && (yield* Hooks.makeOnPublish(options.key.entityName, limits.hookCapacity, onPublish))
-  const interest = onOpen && (yield* Hooks.makeOnOpen((identifier) => onOpen(options.key.ref.make(identifier), prefix + identifier)))
+  const interest =
+    onOpen && (yield* Hooks.makeOnOpen((identifier) => onOpen(options.key.ref.make(identifier), prefix + identifier)))
   let published = 0
   let subscribed = 0
 
@@ -276,8 +283,11 @@ const checkedLimits = (options: Bounds) => ({
 /**
  * The class `Service` returns: a Context key whose service is the channel, with its `layer` beside it.
  */
-export interface ServiceClass<Self, Id extends string, E, A, EO, R>
-  extends Context.ServiceClass<Self, Id, Channels<E, A, EO>> {
+export interface ServiceClass<Self, Id extends string, E, A, EO, R> extends Context.ServiceClass<
+  Self,
+  Id,
+  Channels<E, A, EO>
+> {
   /** Provides the channel; it lives as long as the layer. */
   readonly layer: Layer.Layer<Self, never, R>
 }
@@ -303,10 +313,12 @@ export interface ServiceClass<Self, Id extends string, E, A, EO, R>
  * console.log(await Effect.runPromise(program))
  * ```
  */
-export const Service = <Self>() => <const Id extends string, E, A, EO = never, RO = never, RP = never>(
-  id: Id,
-  options: Options<E, A, EO, RO, RP>
-): ServiceClass<Self, Id, E, A, EO, Exclude<RO | RP, Scope.Scope>> => {
-  const key = Context.Service<Self, Channels<E, A, EO>>()(id)
-  return Object.assign(key, { layer: Layer.effect(key, make(options)) }) as never
-}
+export const Service =
+  <Self>() =>
+  <const Id extends string, E, A, EO = never, RO = never, RP = never>(
+    id: Id,
+    options: Options<E, A, EO, RO, RP>
+  ): ServiceClass<Self, Id, E, A, EO, Exclude<RO | RP, Scope.Scope>> => {
+    const key = Context.Service<Self, Channels<E, A, EO>>()(id)
+    return Object.assign(key, { layer: Layer.effect(key, make(options)) })
+  }

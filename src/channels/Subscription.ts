@@ -16,7 +16,12 @@ import type { Messages } from "./Messages.ts"
  * - `"latest"`: only the newest message is kept; with `latestBy`, the newest of each key. A buffer of its own.
  * - `"fail"`: reading fails with `SlowConsumer` as soon as something was lost.
  */
-export type Overflow<A> = "dropOldest" | "dropNewest" | "latest" | "fail" | { readonly latestBy: (message: A) => unknown }
+export type Overflow<A> =
+  | "dropOldest"
+  | "dropNewest"
+  | "latest"
+  | "fail"
+  | { readonly latestBy: (message: A) => unknown }
 
 /** Fails reading of a subscription whose overflow policy is `"fail"` and which lost messages. */
 export class SlowConsumer extends Schema.TaggedError<SlowConsumer>()("SlowConsumer", {

@@ -28,7 +28,7 @@ export interface Credentials {
    * The bearer token: from the `Authorization` header; else from a subprotocol `bearer.<token in base64url>`, the way
    * for browsers; else, only where the route has `allowQueryToken`, from the query parameter `token` or `access_token`.
    */
-  readonly token: Redacted.Redacted<string> | undefined
+  readonly token: Redacted.Redacted | undefined
   /** The request, for cookies and headers. Its `Origin` has been checked. */
   readonly request: HttpServerRequest
 }

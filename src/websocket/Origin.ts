@@ -31,9 +31,7 @@ const hostOrigin = (scheme: string, host: string): string | undefined =>
   URL.canParse(`${scheme}://${host}`) ? new URL(`${scheme}://${host}`).origin : undefined
 
 /** Compiles a policy. Throws a `TypeError` for an entry that is no origin, so that a typo is found at start. */
-export const compile = (
-  policy: OriginPolicy
-): ((origin: string | undefined, host: string | undefined) => boolean) => {
+export const compile = (policy: OriginPolicy): ((origin: string | undefined, host: string | undefined) => boolean) => {
   const entries = policy.origins ?? ["same-origin"]
   const allowed = new Set<string>()
   for (const entry of entries) {

@@ -80,11 +80,7 @@ const harden = (server: Http.Server, limits: Limits.Limits): void => {
 const make = Effect.fnUntraced(function* (
   createServer: CreateServer,
   options: Options
-): Effect.fn.Return<
-  Context.Context<RoomsServer | HttpServer.HttpServer>,
-  ServeError,
-  Scope.Scope
-> {
+): Effect.fn.Return<Context.Context<RoomsServer | HttpServer.HttpServer>, ServeError, Scope.Scope> {
   const limits: Limits.Limits = { ...Limits.defaults, ...options.limits }
   const originAllowed = Origin.compile(options)
   const epoch = yield* Random.next
@@ -112,7 +108,11 @@ const make = Effect.fnUntraced(function* (
   const server = HttpServer.make({
     address: inner.address,
     // Finalizers run last in, first out: clients are told before the server interrupts their handlers.
-    serve: (app, middleware) => Effect.andThen(inner.serve(app, middleware!), Effect.addFinalizer(() => goodbye))
+    serve: (app, middleware) =>
+      Effect.andThen(
+        inner.serve(app, middleware!),
+        Effect.addFinalizer(() => goodbye)
+      )
   })
   return Context.make(RoomsServer, RoomsServer.of({ limits, originAllowed, acceptor })).pipe(
     Context.add(HttpServer.HttpServer, server),

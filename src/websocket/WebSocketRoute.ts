@@ -17,7 +17,7 @@ import * as Route from "./internal/route.ts"
 import type { RoomsServer } from "./RoomsServer.ts"
 
 /** Schemas by name, for path parameters and query. Values arrive as strings, repeated query values as arrays. */
-export type Fields = { readonly [name: string]: Schema.Codec<any, any> }
+export type Fields = { readonly [name: string]: Schema.Codec<unknown, unknown> }
 
 /** What the handler of a connection gets. */
 export interface Session<In, Out, Params, Query, Principal> {
@@ -56,9 +56,9 @@ export interface Options<In, Out, Params extends Fields, Query extends Fields, P
   /** Schemas of the query parameters. A handshake that does not fit gets 400. */
   readonly query?: Query | undefined
   /** The schema of messages from the client, in JSON. One that does not fit gets an error reply and is counted. */
-  readonly incoming: Schema.Codec<In, any>
+  readonly incoming: Schema.Codec<In, unknown>
   /** The schema of messages to the client, in JSON. */
-  readonly outgoing: Schema.Codec<Out, any>
+  readonly outgoing: Schema.Codec<Out, unknown>
   /** Names the principal before the upgrade, or refuses with 401 or 403. Without it everybody may connect. */
   readonly authenticate?: Authenticator<Principal, RA> | undefined
   /** Takes a token from the query as well, where it can end up in other people's logs. False by default. */
@@ -74,7 +74,7 @@ export interface WebSocketRoute<In, Out, Params extends Fields, Query extends Fi
 }
 
 /** What a handler may return: an Effect that does its work, or the promise of an async function. */
-export type Handling = Effect.Effect<any, any, any> | Promise<any>
+export type Handling = Effect.Effect<unknown, unknown, unknown> | Promise<unknown>
 
 /** The types a record of schemas decodes to; fields made by `Schema.optionalKey` are optional. */
 export type Decoded<F extends Fields> = Schema.Struct.Type<F>
@@ -85,7 +85,7 @@ export type Requirements<RA, Handled> =
   | RoomsServer
   | HttpRouter.Request.From<
       "Requires",
-      Exclude<RA | (Handled extends Effect.Effect<any, any, infer R> ? R : never), HttpRouter.Provided>
+      Exclude<RA | (Handled extends Effect.Effect<unknown, unknown, infer R> ? R : never), HttpRouter.Provided>
     >
 
 /**
@@ -93,14 +93,7 @@ export type Requirements<RA, Handled> =
  *
  * The path is a path of `HttpRouter`, with `:name` for parameters. It does nothing until `layer` gives it a handler.
  */
-export const make = <
-  In,
-  Out,
-  Params extends Fields = {},
-  Query extends Fields = {},
-  Principal = undefined,
-  RA = never
->(
+export const make = <In, Out, Params extends Fields = {}, Query extends Fields = {}, Principal = undefined, RA = never>(
   path: HttpRouter.PathInput,
   options: Options<In, Out, Params, Query, Principal, RA>
 ): WebSocketRoute<In, Out, Params, Query, Principal, RA> => ({ path, options })
@@ -135,15 +128,7 @@ export const make = <
  * )
  * ```
  */
-export const layer = <
-  In,
-  Out,
-  Params extends Fields,
-  Query extends Fields,
-  Principal,
-  RA,
-  Handled extends Handling
->(
+export const layer = <In, Out, Params extends Fields, Query extends Fields, Principal, RA, Handled extends Handling>(
   route: WebSocketRoute<In, Out, Params, Query, Principal, RA>,
   handle: (session: Session<In, Out, Decoded<Params>, Decoded<Query>, Principal>) => Handled
 ): Layer.Layer<never, never, Requirements<RA, Handled>> => Route.layer(route, handle)

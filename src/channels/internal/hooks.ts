@@ -52,7 +52,11 @@ export const makeOnPublish = Effect.fnUntraced(function* <Event, R>(
     Effect.scoped(Effect.suspend(() => hook(event))).pipe(
       Effect.matchCauseEffect({
         onSuccess: () => Effect.sync(() => settle(done, true)),
-        onFailure: (cause) => Effect.andThen(Effect.sync(() => settle(done, false)), failed(cause))
+        onFailure: (cause) =>
+          Effect.andThen(
+            Effect.sync(() => settle(done, false)),
+            failed(cause)
+          )
       }),
       Effect.onInterrupt(() => Effect.sync(() => settle(done, false)))
     )
@@ -78,11 +82,13 @@ export const makeOnPublish = Effect.fnUntraced(function* <Event, R>(
  */
 export const makeOnOpen = Effect.fnUntraced(function* <E, R>(
   hook: (identifier: string) => Effect.Effect<void, E, R>
-): Effect.fn.Return<(identifier: string) => Effect.Effect<void, E, Scope.Scope>, never, Scope.Scope | Exclude<R, Scope.Scope>> {
-  const interests = yield* RcMap.make({ lookup: (identifier: string) => Effect.suspend(() => hook(identifier)) }) as Effect.Effect<
-    RcMap.RcMap<string, void, E>,
-    never,
-    Scope.Scope | Exclude<R, Scope.Scope>
-  >
+): Effect.fn.Return<
+  (identifier: string) => Effect.Effect<void, E, Scope.Scope>,
+  never,
+  Scope.Scope | Exclude<R, Scope.Scope>
+> {
+  const interests = yield* RcMap.make({
+    lookup: (identifier: string) => Effect.suspend(() => hook(identifier))
+  }) as Effect.Effect<RcMap.RcMap<string, void, E>, never, Scope.Scope | Exclude<R, Scope.Scope>>
   return (identifier) => RcMap.get(interests, identifier)
 })

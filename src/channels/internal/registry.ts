@@ -118,7 +118,10 @@ export const make = Effect.fnUntraced(function* <A>(
     (opened) => Effect.sync(() => opened.close())
   )
   if (options.replay > 0 && Duration.isFinite(options.maxIdleTime)) {
-    const sweep = Effect.andThen(Effect.sleep(options.maxIdleTime), Effect.sync(() => registry.sweep()))
+    const sweep = Effect.andThen(
+      Effect.sleep(options.maxIdleTime),
+      Effect.sync(() => registry.sweep())
+    )
     yield* Effect.forkScoped(Effect.forever(sweep))
   }
   return registry

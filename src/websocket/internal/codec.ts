@@ -51,7 +51,7 @@ export const makeDecoder = <A, I>(schema: Schema.Codec<A, I>, maxDepth: number):
     if (found === "too_deep") return invalid(found, `the message is nested deeper than ${maxDepth}`)
     if (found !== undefined) return invalid(found, "the message has malformed text or a number that is no number")
     const decoded = decode(parsed.value)
-    if (Exit.isSuccess(decoded)) return { _tag: "Valid", message: decoded.value as A }
+    if (Exit.isSuccess(decoded)) return { _tag: "Valid", message: decoded.value }
     return invalid("invalid_message", schemaText(decoded.cause), parsed.value)
   }
 }

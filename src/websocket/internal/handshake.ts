@@ -77,9 +77,7 @@ export const handshake = <Params, Query, Principal, RA>({
       authenticate === undefined
         ? (undefined as Principal)
         : yield* Effect.catchTag(authenticate(credentialsOf(serverRequest, allowQueryToken)), "Denied", ({ reason }) =>
-            reason === "unauthenticated"
-              ? refuse(401, reason, { "www-authenticate": "Bearer" })
-              : refuse(403, reason)
+            reason === "unauthenticated" ? refuse(401, reason, { "www-authenticate": "Bearer" }) : refuse(403, reason)
           )
     return { request, params, query, principal }
   }).pipe(

@@ -48,7 +48,8 @@ const cutReason = (reason: string): string => {
 }
 
 const isCloseCode = (code: number): boolean =>
-  Number.isInteger(code) && ((code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999))
+  Number.isInteger(code) &&
+  ((code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999))
 
 export class Peer {
   readonly #ws: WebSocket

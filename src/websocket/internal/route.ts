@@ -32,8 +32,7 @@ const untilClosed = (request: Http.IncomingMessage): Effect.Effect<void> =>
 
 const fieldsDecoder = <F extends WebSocketRoute.Fields>(fields: F | undefined) => {
   const decode = Schema.decodeUnknownEffect(Schema.Struct(fields ?? {}))
-  return (input: unknown) =>
-    decode(input) as Effect.Effect<WebSocketRoute.Decoded<F>, Schema.SchemaError>
+  return (input: unknown) => decode(input) as Effect.Effect<WebSocketRoute.Decoded<F>, Schema.SchemaError>
 }
 
 export const layer = <
@@ -55,7 +54,7 @@ export const layer = <
       const router = yield* HttpRouter.HttpRouter
       const server = yield* RoomsServer
       const clock = yield* Clock.Clock
-      const context = yield* Effect.context<never>()
+      const context = yield* Effect.context()
       const open = Metric.withAttributes(metrics.connections, { route: path })
       let connections = 0
       const count = (change: number) => open.updateUnsafe((connections += change), context)
@@ -76,7 +75,8 @@ export const layer = <
         invalidReply: options.invalidReply ?? defaultInvalidReply,
         onInvalid: (reason) =>
           Metric.withAttributes(metrics.invalidMessages, { route: path, reason }).updateUnsafe(1, context),
-        handle
+        // The router provides what the handler requires: that is what `Requirements` says.
+        handle: handle as never
       }
       const handshake = Handshake.handshake({
         server,
@@ -87,7 +87,9 @@ export const layer = <
       })
 
       /** From the decision to the callbacks in one step, so that neither a frame nor the start of a drain is missed. */
-      const upgrade = (accepted: Handshake.Accepted<any, any, Principal>) => {
+      const upgrade = (
+        accepted: Handshake.Accepted<WebSocketRoute.Decoded<Params>, WebSocketRoute.Decoded<Query>, Principal>
+      ) => {
         if (server.acceptor.draining) return Handshake.answer(Handshake.draining)
         const peer = server.acceptor.accept(accepted.request)
         if (peer === undefined) return Effect.as(untilClosed(accepted.request), upgraded)
@@ -105,4 +107,4 @@ export const layer = <
         )
       )
     })
-  ) as Layer.Layer<never, never, WebSocketRoute.Requirements<RA, Handled>>
+  )

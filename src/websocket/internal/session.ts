@@ -15,7 +15,7 @@ import type { Turn } from "../../internal/turn.ts"
 import type { Connection } from "../../rooms/Connection.ts"
 import * as CloseCode from "../CloseCode.ts"
 import type { RoomsServer } from "../RoomsServer.ts"
-import type { Handling, InvalidMessage, Session } from "../WebSocketRoute.ts"
+import type { InvalidMessage, Session } from "../WebSocketRoute.ts"
 import type { Decoded } from "./codec.ts"
 import type { Accepted } from "./handshake.ts"
 import { Inbox } from "./inbox.ts"
@@ -35,7 +35,9 @@ export interface RouteParts<In, Out, Params, Query, Principal> {
   readonly invalidReply: (invalid: InvalidMessage) => unknown
   /** Counts a refused message. */
   readonly onInvalid: (reason: string) => void
-  readonly handle: (session: Session<In, Out, Params, Query, Principal>) => Handling
+  readonly handle: (
+    session: Session<In, Out, Params, Query, Principal>
+  ) => Effect.Effect<unknown, unknown> | Promise<unknown>
 }
 
 /** The socket's side of a session: what its callbacks tell the handler's side. */
@@ -105,18 +107,16 @@ const asyncMustEnd = <In>({ path, server }: Parts<In>, line: Line<In>, abort: Ab
     Effect.andThen(Effect.logWarning("an async handler runs on although its connection is gone"))
   )
 
-const isEffect = (handled: Handling): handled is Effect.Effect<any, any, any> => Effect.isEffect(handled)
-
 /** Runs the handler, in either form, until it ends or must end. */
 const runHandler = <In, Out, Params, Query, Principal>(
   parts: RouteParts<In, Out, Params, Query, Principal>,
   line: Line<In>,
   session: Session<In, Out, Params, Query, Principal>,
   abort: AbortController
-): Effect.Effect<unknown, unknown, any> =>
+): Effect.Effect<unknown, unknown> =>
   Effect.suspend(() => {
     const handled = parts.handle(session)
-    const [handler, mustEnd] = isEffect(handled)
+    const [handler, mustEnd] = Effect.isEffect(handled)
       ? [handled, effectMustEnd(parts, line)]
       : [Effect.promise(() => handled), asyncMustEnd(parts, line, abort)]
     // Only the contenders can be interrupted, each in a fiber of its own; the session itself sees them end.
@@ -145,7 +145,7 @@ export const run = <In, Out, Params, Query, Principal>(
   parts: RouteParts<In, Out, Params, Query, Principal>,
   accepted: Accepted<Params, Query, Principal>,
   peer: Peer
-): Effect.Effect<void, never, any> => {
+): Effect.Effect<void> => {
   const line = connect(parts, peer)
   const abort = new AbortController()
   const connection: Connection<Principal> = {
