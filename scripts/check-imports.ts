@@ -11,14 +11,16 @@ import { list, read, resolve } from "./source.ts"
 /** What each area of src/ may import of the others: areas, or single files. The root index.ts is a facade. */
 const mayImport: Record<string, ReadonlyArray<string>> = {
   "Ref.ts": [],
-  channels: ["Ref.ts"],
-  presence: ["Ref.ts", "channels"],
-  rooms: ["Ref.ts", "channels", "presence"],
-  websocket: ["Ref.ts", "channels", "presence", "rooms"],
+  "Messages.ts": [],
+  internal: ["Messages.ts"],
+  channels: ["Ref.ts", "Messages.ts", "internal"],
+  presence: ["Ref.ts", "Messages.ts", "internal", "channels"],
+  rooms: ["Ref.ts", "Messages.ts", "internal", "channels", "presence"],
+  websocket: ["Ref.ts", "Messages.ts", "internal", "channels", "presence", "rooms"],
   client: ["Ref.ts", "rooms/RoomApi.ts", "websocket/Protocol.ts"],
-  cluster: ["Ref.ts", "channels", "presence", "rooms"],
-  testing: ["Ref.ts", "channels", "presence", "rooms", "cluster"],
-  "index.ts": ["Ref.ts", "channels", "presence", "rooms", "websocket"]
+  cluster: ["Ref.ts", "Messages.ts", "internal", "channels", "presence", "rooms"],
+  testing: ["Ref.ts", "Messages.ts", "channels", "presence", "rooms", "cluster"],
+  "index.ts": ["Ref.ts", "Messages.ts", "channels", "presence", "rooms", "websocket"]
 }
 const needNode = new Set(["websocket", "cluster"])
 const warnLines = 250

@@ -1,6 +1,9 @@
 /**
- * effect-rooms: what runs everywhere. The WebSocket side for servers is `effect-rooms/websocket`.
+ * effect-rooms: what runs everywhere. The WebSocket side for Node servers is `effect-rooms/websocket`.
  */
 export * as Channels from "./channels/Channels.ts"
+export * as Envelope from "./channels/Envelope.ts"
 export * as Subscription from "./channels/Subscription.ts"
+export * as Messages from "./Messages.ts"
 export * as Ref from "./Ref.ts"
+export * as Connection from "./rooms/Connection.ts"

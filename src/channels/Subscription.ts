@@ -6,7 +6,7 @@
 import * as Context from "effect/Context"
 import * as Schema from "effect/Schema"
 import type { Envelope, Gap } from "./Envelope.ts"
-import type { Messages } from "./Messages.ts"
+import type { Messages } from "../Messages.ts"
 
 /**
  * Says what happens to a reader that is slower than its bound, in the same words for every bounded place.

@@ -7,7 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Stream from "effect/Stream"
-import type { Messages } from "../channels/Messages.ts"
+import type { Messages } from "../Messages.ts"
 
 /** What a cursor reads from. `poll` and `exit` are asked in this order, so what is buffered comes before the end. */
 export interface Source<T, E> {

@@ -1,53 +1,23 @@
 /**
  * A WebSocket endpoint on the application's `HttpRouter`: typed parameters, typed messages, one handler per connection.
  *
- * This file is the public face: what a route is made from and what its handler gets. A route is described first and
- * given its handler second, so that the handler's types, however it is written, follow from the description. The stages of a connection are
- * `internal/handshake.ts` (before the upgrade) and `internal/session.ts` (after it).
+ * A route is described first and given its handler second, so that the handler's types, however it is written, follow
+ * from the description. The stages of a connection are `internal/handshake.ts` (before the upgrade) and
+ * `internal/session.ts` (after it).
  */
 import type * as Effect from "effect/Effect"
 import type * as HttpRouter from "effect/http/HttpRouter"
-import type * as Layer from "effect/Layer"
-import type * as Schema from "effect/Schema"
-import type { Messages } from "../channels/Messages.ts"
-import type { Connection } from "../rooms/Connection.ts"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import type { Authenticator } from "./Authenticator.ts"
-import type { InvalidReason } from "./internal/codec.ts"
-import * as Route from "./internal/route.ts"
+import * as Endpoint from "./internal/endpoint.ts"
 import type { RoomsServer } from "./RoomsServer.ts"
+import type { InvalidMessage, Session } from "./Session.ts"
+
+export type { InvalidMessage, Session } from "./Session.ts"
 
 /** Schemas by name, for path parameters and query. Values arrive as strings, repeated query values as arrays. */
 export type Fields = { readonly [name: string]: Schema.Codec<unknown, unknown> }
-
-/** What the handler of a connection gets. */
-export interface Session<In, Out, Params, Query, Principal> {
-  /**
-   * The valid incoming messages, in order. Ends when the connection does. While the handler is behind by more than the
-   * server's inbox limits the socket is not read, so nothing is lost and nothing piles up.
-   */
-  readonly messages: Messages<In>
-  /**
-   * Sends a message, at once and without waiting. False when the connection is closing or, over the outbox limits, has
-   * just been closed with 4004. Throws when the value does not fit the schema `outgoing`.
-   */
-  readonly send: (message: Out) => boolean
-  readonly params: Params
-  readonly query: Query
-  readonly connection: Connection<Principal>
-  /** What `authenticate` answered; `undefined` on a route without it. */
-  readonly principal: Principal
-  /** Aborted when the connection is gone; for async handlers. */
-  readonly signal: AbortSignal
-}
-
-/** An incoming message that was refused. */
-export interface InvalidMessage {
-  readonly code: InvalidReason
-  /** What is wrong, in at most 256 characters; says nothing about the server. */
-  readonly message: string
-  /** What was received, if it was JSON. Untrusted: it fits no schema. */
-  readonly input: unknown
-}
 
 /** What a route is made from. */
 export interface Options<In, Out, Params extends Fields, Query extends Fields, Principal, RA> {
@@ -131,4 +101,23 @@ export const make = <In, Out, Params extends Fields = {}, Query extends Fields =
 export const layer = <In, Out, Params extends Fields, Query extends Fields, Principal, RA, Handled extends Handling>(
   route: WebSocketRoute<In, Out, Params, Query, Principal, RA>,
   handle: (session: Session<In, Out, Decoded<Params>, Decoded<Query>, Principal>) => Handled
-): Layer.Layer<never, never, Requirements<RA, Handled>> => Route.layer(route, handle)
+): Layer.Layer<never, never, Requirements<RA, Handled>> => {
+  const { path, options } = route
+  return Layer.effectDiscard(
+    Endpoint.add({
+      path,
+      params: fields(options.params),
+      query: fields(options.query),
+      incoming: options.incoming,
+      outgoing: options.outgoing,
+      allowQueryToken: options.allowQueryToken ?? false,
+      invalidReply: options.invalidReply,
+      // The router provides what these two require; that is what `Requirements` says.
+      authenticate: options.authenticate as Authenticator<Principal> | undefined,
+      handle: handle as (session: Session<In, Out, Decoded<Params>, Decoded<Query>, Principal>) => Promise<unknown>
+    })
+  )
+}
+
+const fields = <F extends Fields>(record: F | undefined) =>
+  Schema.Struct(record ?? {}) as unknown as Schema.Codec<Decoded<F>, unknown>

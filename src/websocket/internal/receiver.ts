@@ -4,7 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as CloseCode from "../CloseCode.ts"
 import type { Limits } from "../Limits.ts"
-import type { InvalidMessage } from "../WebSocketRoute.ts"
+import type { InvalidMessage } from "../Session.ts"
 import type { Decoded } from "./codec.ts"
 import type { Inbox } from "./inbox.ts"
 import type { Peer } from "./peer.ts"

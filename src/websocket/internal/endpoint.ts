@@ -1,0 +1,97 @@
+/**
+ * Wires a route together: compiles its schemas once, and runs handshake and session for each request.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Metric from "effect/Metric"
+import * as Schema from "effect/Schema"
+import type * as Http from "node:http"
+import * as Turn from "../../internal/turn.ts"
+import type { Authenticator } from "../Authenticator.ts"
+import { RoomsServer } from "../RoomsServer.ts"
+import type { InvalidMessage, Session } from "../Session.ts"
+import { makeDecoder, makeEncoder } from "./codec.ts"
+import * as Handshake from "./handshake.ts"
+import * as metrics from "./metrics.ts"
+import { defaultInvalidReply } from "./receiver.ts"
+import * as SessionRunner from "./session.ts"
+
+/** A route with its handler; what both require is provided by the router. */
+export interface Endpoint<In, Out, Params, Query, Principal> {
+  readonly path: HttpRouter.PathInput
+  readonly params: Schema.Codec<Params, unknown>
+  readonly query: Schema.Codec<Query, unknown>
+  readonly incoming: Schema.Codec<In, unknown>
+  readonly outgoing: Schema.Codec<Out, unknown>
+  readonly authenticate: Authenticator<Principal> | undefined
+  readonly allowQueryToken: boolean
+  readonly invalidReply: ((invalid: InvalidMessage) => unknown) | undefined
+  readonly handle: (
+    session: Session<In, Out, Params, Query, Principal>
+  ) => Effect.Effect<unknown, unknown> | Promise<unknown>
+}
+
+/** The response of an upgraded request: logged, never written. */
+const upgraded = HttpServerResponse.empty({ status: 101 })
+
+/** Done when a socket whose handshake failed is closed, so that nobody writes a second answer to it. */
+const untilClosed = (request: Http.IncomingMessage): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    if (request.socket.destroyed) return resume(Effect.void)
+    request.socket.once("close", () => resume(Effect.void))
+  })
+
+/** Adds an endpoint to the router. */
+export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principal>(
+  endpoint: Endpoint<In, Out, Params, Query, Principal>
+) {
+  const { path } = endpoint
+  const router = yield* HttpRouter.HttpRouter
+  const server = yield* RoomsServer
+  const clock = yield* Clock.Clock
+  const context = yield* Effect.context()
+  const open = Metric.withAttributes(metrics.connections, { route: path })
+  let connections = 0
+  const count = (change: number) => open.updateUnsafe((connections += change), context)
+
+  const parts: SessionRunner.RouteParts<In, Out, Params, Query, Principal> = {
+    path,
+    server,
+    now: () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n),
+    turn: yield* Turn.make,
+    decode: makeDecoder(endpoint.incoming, server.limits.maxDepth),
+    encode: makeEncoder(endpoint.outgoing),
+    invalidReply: endpoint.invalidReply ?? defaultInvalidReply,
+    onInvalid: (reason) =>
+      Metric.withAttributes(metrics.invalidMessages, { route: path, reason }).updateUnsafe(1, context),
+    handle: endpoint.handle
+  }
+  const handshake = Handshake.handshake({
+    server,
+    decodeParams: Schema.decodeUnknownEffect(endpoint.params),
+    decodeQuery: Schema.decodeUnknownEffect(endpoint.query),
+    authenticate: endpoint.authenticate,
+    allowQueryToken: endpoint.allowQueryToken
+  })
+
+  /** From the decision to the callbacks in one step, so that neither a frame nor the start of a drain is missed. */
+  const upgrade = (accepted: Handshake.Accepted<Params, Query, Principal>) => {
+    if (server.acceptor.draining) return Handshake.answer(Handshake.draining)
+    const peer = server.acceptor.accept(accepted.request)
+    if (peer === undefined) return Effect.as(untilClosed(accepted.request), upgraded)
+    count(1)
+    return SessionRunner.run(parts, accepted, peer).pipe(
+      Effect.ensuring(Effect.sync(() => count(-1))),
+      Effect.as(upgraded)
+    )
+  }
+  yield* router.add(
+    "GET",
+    path,
+    Effect.uninterruptibleMask((restore) =>
+      Effect.matchEffect(restore(handshake), { onSuccess: upgrade, onFailure: Handshake.answer })
+    )
+  )
+})
