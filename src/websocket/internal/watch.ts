@@ -27,8 +27,15 @@ export const run = Effect.fnUntraced(function* (
   const bounds = toHeartbeatLimits(limits)
   const every = Math.max(10, Math.min(1000, ...Object.values(bounds).map((millis) => millis / 4)))
   const states = new WeakMap<Peer, Heartbeat.Heartbeat>()
+  const read = () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  let lookedAt = read()
+  let stalled = 0
   const look = Effect.sync(() => {
-    const now = Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+    // Time in which this process was held up counts for nobody: what peers sent meanwhile has not been read yet.
+    const clockNow = read()
+    stalled += Math.max(0, clockNow - lookedAt - 2 * every)
+    lookedAt = clockNow
+    const now = clockNow - stalled
     for (const peer of acceptor.peers) {
       const [state, action] = Heartbeat.step(states.get(peer) ?? Heartbeat.initial(now), peer.vitals, now, bounds)
       states.set(peer, state)
