@@ -16,7 +16,7 @@ import type * as Stream from "effect/Stream"
  * Waiting on one source from two places at once is a mistake and dies with a sentence that says so.
  */
 export interface Messages<out A, out E = never> extends AsyncIterable<A, undefined, undefined> {
-  /** Emits what arrives, in batches of what is there; fails with `E`, ends with the source. */
+  /** Emits what arrives; fails with `E`, ends with the source. */
   readonly stream: Stream.Stream<A, E>
   /** Waits for one value. Fails with `Cause.Done` when the source has ended. */
   readonly take: Effect.Effect<A, E | Cause.Done>

@@ -155,8 +155,11 @@ const makeFactory = <E>(entity: string): Factory<E> => {
     expected: `Ref<${entity}>`,
     toCodecJson: () => Schema.link<Ref<E>>()(Identifier, transformation)
   })
-  const tag = (strings: TemplateStringsArray, ...values: ReadonlyArray<string | number>) =>
-    make(String.raw({ raw: strings }, ...values))
+  const tag = (strings: TemplateStringsArray, ...values: ReadonlyArray<string | number>) => {
+    // A part with an escape that means nothing, such as `\u`, has no text.
+    if (strings.some((part) => part === undefined)) throw new InvalidRef({ entity, reason: "badCharacter" })
+    return make(String.raw({ raw: strings }, ...values))
+  }
   return Object.assign(tag, { make, is, schema: Identifier.pipe(Schema.decodeTo(Declared, transformation)) })
 }
 

@@ -19,6 +19,7 @@ import type { AnyEntity, Ref } from "../Ref.ts"
 import { publishId } from "./Envelope.ts"
 import * as Hooks from "./internal/hooks.ts"
 import * as Registry from "./internal/registry.ts"
+import * as Interest from "./internal/interest.ts"
 import * as Open from "./internal/open.ts"
 import * as Turn from "../internal/turn.ts"
 import { CurrentReceiver, type Overflow, type Receiver, type SlowConsumer, type Subscription } from "./Subscription.ts"
@@ -120,7 +121,7 @@ export interface Bounds {
   readonly replay?: number | undefined
   /** How long a history nobody listens to is kept, at least (at most twice as long); a minute by default. */
   readonly maxIdleTime?: Duration.Input | undefined
-  /** Histories nobody listens to that are kept at the same time; 10,000 by default, then the oldest goes. */
+  /** Histories nobody listens to that are kept at the same time; 10,000 by default, at least 1, then the oldest goes. */
   readonly maxIdleKeys?: number | undefined
   /** Publishes that may wait for a slow `onPublish` hook; 1,024 by default, then the hook is skipped and counted. */
   readonly hookCapacity?: number | undefined
@@ -154,6 +155,11 @@ const exceptIds = (except: Receiver | ReadonlyArray<Receiver> | undefined): Read
 const wholeNumber = (name: string, value: number, least: number): number => {
   if (Number.isSafeInteger(value) && value >= least) return value
   throw new RangeError(`${name} must be a whole number of at least ${least}, not ${value}`)
+}
+
+const positive = (name: string, value: Duration.Duration): Duration.Duration => {
+  if (Duration.toMillis(value) > 0) return value
+  throw new RangeError(`${name} must be longer than nothing`)
 }
 
 const randomName = Effect.map(Effect.all([Random.next, Random.next]), (parts) =>
@@ -199,7 +205,7 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
   const { onOpen, onPublish } = options
   const offerHook = onPublish && (yield* Hooks.makeOnPublish(options.key.entityName, limits.hookCapacity, onPublish))
   const interest =
-    onOpen && (yield* Hooks.makeOnOpen((identifier) => onOpen(options.key.ref.make(identifier), prefix + identifier)))
+    onOpen && (yield* Interest.make((identifier) => onOpen(options.key.ref.make(identifier), prefix + identifier)))
   let published = 0
   let subscribed = 0
 
@@ -217,7 +223,7 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
   ) {
     const receiver = yield* CurrentReceiver
     const id = `${epoch}-s${(++subscribed).toString(36)}`
-    const subscription = Open.open<A>({
+    const { end, subscription } = Open.open<A>({
       id,
       receivers: receiver === undefined ? [id] : [id, receiver.id],
       identifier: ref.identifier,
@@ -227,14 +233,17 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
       replay: Math.min(limits.replay, subscribeOptions?.replay ?? limits.replay),
       scope
     })
-    yield* Scope.addFinalizer(scope, Effect.sync(subscription.unsubscribe))
+    yield* Scope.addFinalizer(scope, Effect.sync(end))
     return subscription
   })
 
   /** Interest and attachment share a scope of their own: a failed `onOpen` gives its interest back at once. */
   const openIn = (scope: Scope.Closeable, ref: Ref<E>, subscribeOptions: SubscribeOptions<A> | undefined) =>
     Effect.uninterruptibleMask((restore) =>
-      (interest === undefined ? Effect.void : restore(Scope.provide(interest(ref.identifier), scope))).pipe(
+      (interest === undefined || registry.closed
+        ? Effect.void
+        : restore(Scope.provide(interest(ref.identifier), scope))
+      ).pipe(
         Effect.andThen(attach(ref, subscribeOptions, scope)),
         Effect.onExit((exit) => (Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void))
       )
@@ -275,9 +284,9 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
 const checkedLimits = (options: Bounds) => ({
   capacity: wholeNumber("capacity", options.capacity ?? 256, 1),
   replay: wholeNumber("replay", options.replay ?? 0, 0),
-  maxIdleKeys: wholeNumber("maxIdleKeys", options.maxIdleKeys ?? 10_000, 0),
+  maxIdleKeys: wholeNumber("maxIdleKeys", options.maxIdleKeys ?? 10_000, 1),
   hookCapacity: wholeNumber("hookCapacity", options.hookCapacity ?? 1024, 1),
-  maxIdleTime: Duration.fromInputUnsafe(options.maxIdleTime ?? Duration.minutes(1))
+  maxIdleTime: positive("maxIdleTime", Duration.fromInputUnsafe(options.maxIdleTime ?? Duration.minutes(1)))
 })
 
 /**

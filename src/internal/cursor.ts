@@ -59,14 +59,14 @@ export class Cursor<T, E> {
     return this.#batch.length > 0
   }
 
-  #shift(): T {
-    return this.#batch[this.#index++]!
-  }
-
-  #rest(): ReadonlyArray<T> {
-    const rest = this.#index === 0 ? this.#batch : this.#batch.slice(this.#index)
-    this.clear()
-    return rest
+  /** The next value a way of reading shows, or `skip` when there is none now. It stays the next one. */
+  #peek<A>(select: (item: T) => A | typeof skip): A | typeof skip {
+    while (this.#fill()) {
+      const value = select(this.#batch[this.#index]!)
+      if (value !== skip) return value
+      this.#index++
+    }
+    return skip
   }
 
   #wait(resume: () => void): void {
@@ -74,34 +74,46 @@ export class Cursor<T, E> {
     this.#source.waiter = resume
   }
 
-  /** Suspends until there is something to read. Fails with `Done` or the source's failure when it has ended. */
-  readonly #ready: Effect.Effect<void, E | Cause.Done> = Effect.suspend(() => {
-    if (this.#fill()) return Effect.void
-    if (this.#source.exit !== undefined) return this.#ended(this.#source.exit)
-    return Effect.flatMap(
-      Effect.callback<void>((resume) => {
-        const waiter = () => resume(Effect.void)
-        try {
-          this.#wait(waiter)
-        } catch (defect) {
-          return resume(Effect.die(defect))
-        }
+  /**
+   * Takes one value as an Effect. Taking and handing over, and looking and beginning to wait, are one step each: a fiber
+   * may pause or be interrupted between steps, and nothing may be lost or slept through there.
+   */
+  #take<A>(select: (item: T) => A | typeof skip): Effect.Effect<A, E | Cause.Done> {
+    const now = (): Effect.Effect<A, E | Cause.Done> | undefined => {
+      const value = this.#peek(select)
+      if (value !== skip) {
+        const [batch, index] = [this.#batch, this.#index]
         return Effect.sync(() => {
-          if (this.#source.waiter === waiter) this.#source.waiter = undefined
+          if (this.#batch === batch && this.#index === index) this.#index++
+          return value
         })
-      }),
-      () => this.#ready
-    )
-  })
-
-  #ended(exit: Exit.Exit<void, E>): Effect.Effect<never, E | Cause.Done> {
-    return Exit.isSuccess(exit) ? Cause.done() : Effect.failCause(exit.cause)
+      }
+      const exit = this.#source.exit
+      if (exit === undefined) return undefined
+      return Exit.isSuccess(exit) ? Cause.done() : Effect.failCause(exit.cause)
+    }
+    const take: Effect.Effect<A, E | Cause.Done> = Effect.suspend(() => now() ?? wait)
+    const wait = Effect.callback<A, E | Cause.Done>((resume) => {
+      const ready = now()
+      if (ready !== undefined) return resume(ready)
+      const waiter = () => resume(take)
+      try {
+        this.#wait(waiter)
+      } catch (defect) {
+        return resume(Effect.die(defect))
+      }
+      return Effect.sync(() => {
+        if (this.#source.waiter === waiter) this.#source.waiter = undefined
+      })
+    })
+    return take
   }
 
   #next<A>(select: (item: T) => A | typeof skip): Promise<IteratorResult<A, undefined>> {
-    while (this.#fill()) {
-      const value = select(this.#shift())
-      if (value !== skip) return Promise.resolve({ done: false, value })
+    const value = this.#peek(select)
+    if (value !== skip) {
+      this.#index++
+      return Promise.resolve({ done: false, value })
     }
     const exit = this.#source.exit
     if (exit !== undefined) {
@@ -120,21 +132,11 @@ export class Cursor<T, E> {
 
   /** A way of reading this cursor; `select` returns `skip` for what that way does not show. */
   view<A>(select: (item: T) => A | typeof skip): Messages<A, E> {
-    const take: Effect.Effect<A, E | Cause.Done> = Effect.flatMap(this.#ready, () => {
-      const value = select(this.#shift())
-      return value === skip ? take : Effect.succeed(value)
-    })
-    const pull: Effect.Effect<readonly [A, ...Array<A>], E | Cause.Done> = Effect.flatMap(this.#ready, () => {
-      const values: Array<A> = []
-      for (const item of this.#rest()) {
-        const value = select(item)
-        if (value !== skip) values.push(value)
-      }
-      return values.length === 0 ? pull : Effect.succeed(values as [A, ...Array<A>])
-    })
+    const take = this.#take(select)
     return {
       take,
-      stream: Stream.fromPull(Effect.succeed(pull)),
+      // One value at a time, so that a stream that is ended early leaves the rest to the next reader.
+      stream: Stream.fromPull(Effect.succeed(Effect.map(take, (value) => [value] as const))),
       [Symbol.asyncIterator]: () => ({
         next: () => this.#next(select),
         return: () => Promise.resolve({ done: true as const, value: undefined })

@@ -1,7 +1,7 @@
 /**
- * Runs the hooks of a channel away from publishers and readers.
+ * Runs `onPublish` away from publishers and readers.
  *
- * `onPublish` runs after local delivery, one at a time, in publish order. A hook that fails, dies or hangs costs local
+ * It runs after local delivery, one at a time, in publish order. A hook that fails, dies or hangs costs local
  * readers nothing: failures are logged and counted, and behind one that hangs at most `capacity` publishes wait;
  * further ones skip the hook, are counted, and `publishAck` says `local-only`.
  */
@@ -11,7 +11,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Queue from "effect/Queue"
-import * as RcMap from "effect/RcMap"
 import type * as Scope from "effect/Scope"
 import { hookFailures } from "./metrics.ts"
 
@@ -35,10 +34,14 @@ export const makeOnPublish = Effect.fnUntraced(function* <Event, R>(
 ): Effect.fn.Return<Offer<Event>, never, Scope.Scope | Exclude<R, Scope.Scope>> {
   const failures = Metric.withAttributes(hookFailures, { channel: name })
   const context = yield* Effect.context<Exclude<R, Scope.Scope>>()
+  let closed = false
   const queue = yield* Effect.acquireRelease(Queue.dropping<Job<Event>>(capacity), (opened) =>
-    Effect.flatMap(Queue.clear(opened), (jobs) => {
-      for (const job of jobs) settle(job.done, false)
-      return Queue.shutdown(opened)
+    Effect.suspend(() => {
+      closed = true
+      return Effect.flatMap(Queue.clear(opened), (jobs) => {
+        for (const job of jobs) settle(job.done, false)
+        return Queue.shutdown(opened)
+      })
     })
   )
 
@@ -47,6 +50,7 @@ export const makeOnPublish = Effect.fnUntraced(function* <Event, R>(
       Metric.update(failures, 1),
       Effect.logWarning(`an onPublish hook of channel ${name} failed; local readers have the message`, cause)
     )
+  const settled = ({ done }: Job<Event>) => Effect.sync(() => settle(done, false))
   const runJob = ({ done, event }: Job<Event>) =>
     // A hook that throws before it returns an effect is a defect of the hook, too.
     Effect.scoped(Effect.suspend(() => hook(event))).pipe(
@@ -57,13 +61,17 @@ export const makeOnPublish = Effect.fnUntraced(function* <Event, R>(
             Effect.sync(() => settle(done, false)),
             failed(cause)
           )
-      }),
-      Effect.onInterrupt(() => Effect.sync(() => settle(done, false)))
+      })
     )
-  yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(queue), runJob)))
+  // A job that was taken is run or settled: the fiber can be interrupted while it waits and while it runs.
+  const runNext = Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(restore(Queue.take(queue)), (job) => restore(runJob(job)).pipe(Effect.ensuring(settled(job))))
+  )
+  yield* Effect.forkScoped(Effect.forever(runNext))
 
   let behind = false
   return (event, done) => {
+    if (closed) return settle(done, false)
     if (Queue.offerUnsafe(queue, { event, done })) {
       behind = false
       return
@@ -75,20 +83,4 @@ export const makeOnPublish = Effect.fnUntraced(function* <Event, R>(
     const log = Effect.logWarning(`the onPublish hook of channel ${name} is ${capacity} publishes behind: skipping it`)
     Effect.runForkWith(context)(log)
   }
-})
-
-/**
- * Shares one run of `onOpen` among all who are interested in a key; its scope closes with the last of them.
- */
-export const makeOnOpen = Effect.fnUntraced(function* <E, R>(
-  hook: (identifier: string) => Effect.Effect<void, E, R>
-): Effect.fn.Return<
-  (identifier: string) => Effect.Effect<void, E, Scope.Scope>,
-  never,
-  Scope.Scope | Exclude<R, Scope.Scope>
-> {
-  const interests = yield* RcMap.make({
-    lookup: (identifier: string) => Effect.suspend(() => hook(identifier))
-  }) as Effect.Effect<RcMap.RcMap<string, void, E>, never, Scope.Scope | Exclude<R, Scope.Scope>>
-  return (identifier) => RcMap.get(interests, identifier)
 })

@@ -6,6 +6,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Overflow, SlowConsumer, Subscription } from "../Subscription.ts"
 import { Cursor, skip } from "../../internal/cursor.ts"
+import { isExcepted } from "./hub.ts"
 import type { Registry } from "./registry.ts"
 import { attach, type Item } from "./sources.ts"
 import type { Turn } from "../../internal/turn.ts"
@@ -23,12 +24,18 @@ export interface OpenOptions<A> {
   readonly scope: Scope.Closeable
 }
 
-/** One synchronous step: what is published afterwards is seen, what was published before is not, but for `replay`. */
-export const open = <A>(options: OpenOptions<A>): Subscription<A, SlowConsumer> => {
+/**
+ * One synchronous step: what is published afterwards is seen, what was published before is not, but for `replay`.
+ * `end` is what the scope does when it closes; `unsubscribe` closes the scope.
+ */
+export const open = <A>(
+  options: OpenOptions<A>
+): { readonly subscription: Subscription<A, SlowConsumer>; readonly end: () => void } => {
   const { identifier, registry, scope } = options
   const hub = registry.forReader(identifier)
   const source = attach(hub, options.turn, options.receivers, options.overflow)
-  const cursor = new Cursor<Item<A>, SlowConsumer>(source, hub.history?.last(options.replay))
+  const past = hub.history?.last(options.replay).filter((envelope) => !isExcepted(envelope, options.receivers))
+  const cursor = new Cursor<Item<A>, SlowConsumer>(source, past)
   const end = () => {
     source.end(Exit.void)
     cursor.clear()
@@ -43,7 +50,7 @@ export const open = <A>(options: OpenOptions<A>): Subscription<A, SlowConsumer> 
     end()
     Effect.runFork(closeScope)
   }
-  return {
+  const subscription: Subscription<A, SlowConsumer> = {
     id: options.id,
     ...cursor.view((item) => (item._tag === "Gap" ? skip : item.message)),
     envelopes: cursor.view((item) => item),
@@ -57,4 +64,5 @@ export const open = <A>(options: OpenOptions<A>): Subscription<A, SlowConsumer> 
     [Symbol.dispose]: unsubscribe,
     [Symbol.asyncDispose]: () => Effect.runPromise(closeScope)
   }
+  return { subscription, end }
 }

@@ -116,24 +116,29 @@ class RingSource<A> extends HubSource<A> implements RingReader {
   }
 
   poll(): ReadonlyArray<Item<A>> {
-    if (this.exit !== undefined) return []
-    const entries = this.#backing.pollUpTo(batchSize)
-    if (entries.length === 0) return []
+    while (this.exit === undefined) {
+      const entries = this.#backing.pollUpTo(batchSize)
+      if (entries.length === 0) return []
+      const items = this.#received(entries)
+      if (items.length > 0) return items
+    }
+    return []
+  }
+
+  /** Counts what is missing before the entries and drops those not meant for this reader. */
+  #received(entries: ReadonlyArray<Envelope<A>>): ReadonlyArray<Item<A>> {
     const missed = this.#missedBefore(entries[0]!.roomSeq)
     this.#lost += missed
     this.#position = entries[entries.length - 1]!.roomSeq
     this.#excludedGone = 0
+    const some = this.#excluded.length > 0
+    if (some) this.#excluded = this.#excluded.filter((roomSeq) => roomSeq > this.#position)
     if (missed > 0 && this.#failOnLoss) {
       this.end(Exit.fail(new SlowConsumer({ missed })))
       return []
     }
-    return this.#withoutExcluded(missed > 0 ? [new Gap(missed), ...entries] : entries)
-  }
-
-  #withoutExcluded(items: ReadonlyArray<Item<A>>): ReadonlyArray<Item<A>> {
-    if (this.#excluded.length === 0) return items
-    this.#excluded = this.#excluded.filter((roomSeq) => roomSeq > this.#position)
-    return items.filter((item) => item._tag === "Gap" || !isExcepted(item, this.receivers))
+    const mine = some ? entries.filter((envelope) => !isExcepted(envelope, this.receivers)) : entries
+    return missed > 0 ? [new Gap(missed), ...mine] : mine
   }
 
   protected detach(): void {
@@ -242,6 +247,7 @@ class LatestSource<A> extends HubSource<A> implements Sink<A> {
   protected detach(): void {
     this.hub.detachSink(this)
     this.#latest = new Map()
+    this.#lostSinceLast = 0
   }
 }
 
