@@ -33,6 +33,7 @@ export const make = Effect.fnUntraced(function* <E, R>(
 ): Effect.fn.Return<Interest<E>, never, Scope.Scope | Exclude<R, Scope.Scope>> {
   const context = yield* Effect.context<Exclude<R, Scope.Scope>>()
   const runs = new Map<string, Run<E>>()
+  let closed = false
 
   /**
    * Releases what a run has acquired. Nobody joins the run from this call on, not from when its effect runs: those who
@@ -84,21 +85,17 @@ export const make = Effect.fnUntraced(function* <E, R>(
   const release = (identifier: string, run: Run<E>) =>
     Effect.suspend(() => (--run.interested > 0 ? Effect.void : stop(identifier, run)))
 
-  // Those who still wait are let go: the channel is closing, and what they subscribe to has ended.
-  yield* Effect.addFinalizer(() =>
-    Effect.forEach(
-      Array.from(runs),
-      ([identifier, run]) => {
-        Deferred.doneUnsafe(run.opened, Exit.void)
-        return stop(identifier, run)
-      },
-      { discard: true }
-    )
-  )
+  // Those who still wait are let go, and nobody begins anew: the channel is closing, what they subscribe to has ended.
+  yield* Effect.addFinalizer(() => {
+    closed = true
+    for (const run of runs.values()) Deferred.doneUnsafe(run.opened, Exit.void)
+    return Effect.forEach(Array.from(runs), ([identifier, run]) => stop(identifier, run), { discard: true })
+  })
 
   const interest: Interest<E> = (identifier) =>
     Effect.uninterruptibleMask((restore) => {
       const join: Effect.Effect<void, E, Scope.Scope> = Effect.suspend(() => {
+        if (closed) return Effect.void
         const current = runs.get(identifier)
         if (current?.ending === true) return Effect.andThen(restore(Deferred.await(current.over)), join)
         const run = current ?? start(identifier)
