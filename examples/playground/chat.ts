@@ -11,8 +11,12 @@ class Lobby extends Channels.Service<Lobby>()("playground/Lobby", { key: Room, m
 class Vault extends Channels.Service<Vault>()("playground/Vault", { key: Room, message: Line, prefix: "vault:" }) {}
 class Inbox extends Channels.Service<Inbox>()("playground/Inbox", { key: User, message: Direct }) {}
 
-/** Names may have any characters, identifiers may not. */
-const inboxOf = (username: string) => User.ref`${createHash("sha256").update(username).digest("hex")}`
+/**
+ * A user of a realm: in the lobby a name is a claim, in the vault it comes from a token, and the two do not share an
+ * inbox. Names may have any characters, identifiers may not.
+ */
+const inboxOf = (realm: "lobby" | "vault", username: string) =>
+  User.ref`${realm}/${createHash("sha256").update(username).digest("hex")}`
 
 const now = Effect.map(DateTime.now, DateTime.formatIso)
 
@@ -26,7 +30,12 @@ type Session = WebSocketRoute.Session<
 type Rooms = Channels.Channels<Room, Line>
 
 /** One connection in one room, under one name, until it closes. */
-const chat = Effect.fnUntraced(function* (rooms: Rooms, username: string, { messages, params, send }: Session) {
+const chat = Effect.fnUntraced(function* (
+  realm: "lobby" | "vault",
+  rooms: Rooms,
+  username: string,
+  { messages, params, send }: Session
+) {
   const inboxes = yield* Inbox
   const room = params.roomId
 
@@ -42,13 +51,13 @@ const chat = Effect.fnUntraced(function* (rooms: Rooms, username: string, { mess
     } else {
       const receivers = new Set([message.to, username])
       const direct = { type, from: username, to: message.to, content, timestamp }
-      yield* Effect.forEach(receivers, (name) => inboxes.publish(inboxOf(name), direct))
+      yield* Effect.forEach(receivers, (name) => inboxes.publish(inboxOf(realm, name), direct))
     }
     if (id !== undefined) send({ type: "sent", messageId: id })
   })
 
   const lines = yield* rooms.subscribe(room)
-  const directs = yield* inboxes.subscribe(inboxOf(username))
+  const directs = yield* inboxes.subscribe(inboxOf(realm, username))
   yield* Effect.acquireRelease(announce("joined"), () => announce("left"))
   yield* Effect.raceFirst(
     Stream.runForEach(Stream.merge(lines.stream, directs.stream), (line) => Effect.sync(() => send(line))),
@@ -66,7 +75,7 @@ const PublicRoom = WebSocketRoute.make("/chat/room/:roomId", {
 const PublicRoomLive = WebSocketRoute.layer(
   PublicRoom,
   Effect.fn("PublicRoom")(function* (session) {
-    yield* chat(yield* Lobby, session.query.username?.trim() || "Anonymous", session)
+    yield* chat("lobby", yield* Lobby, session.query.username?.trim() || "Anonymous", session)
   })
 )
 
@@ -89,7 +98,7 @@ const PrivateRoom = WebSocketRoute.make("/chat/private/:roomId", {
 const PrivateRoomLive = WebSocketRoute.layer(
   PrivateRoom,
   Effect.fn("PrivateRoom")(function* (session) {
-    yield* chat(yield* Vault, session.principal.name, session)
+    yield* chat("vault", yield* Vault, session.principal.name, session)
   })
 )
 

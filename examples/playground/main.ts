@@ -10,7 +10,7 @@ import { ChatChannels, ChatRoutes } from "./chat.ts"
 import { Pages } from "./pages.ts"
 
 const Server = Layer.unwrap(
-  Effect.map(Config.Port("PORT").pipe(Config.withDefault(3000)), (port) =>
+  Effect.map(Config.Int("PORT").pipe(Config.withDefault(3000)), (port) =>
     // Non-browsers are let in so that wscat works; a server for browsers alone leaves that off.
     RoomsServer.layer(createServer, { port, allowNonBrowsers: true })
   )

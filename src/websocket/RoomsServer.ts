@@ -11,6 +11,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
+import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import type { ServeError } from "effect/http/HttpServerError"
 import * as UrlParams from "effect/http/UrlParams"
@@ -116,6 +117,8 @@ const make = Effect.fnUntraced(function* (
   })
   return Context.make(RoomsServer, RoomsServer.of({ limits, originAllowed, acceptor })).pipe(
     Context.add(HttpServer.HttpServer, server),
+    // An identifier of 128 characters, every one percent-encoded, has to pass; the router's own limit is 100.
+    Context.add(HttpRouter.RouterConfig, { ...(yield* HttpRouter.RouterConfig), maxParamLength: 512 }),
     Context.add(UrlParams.CurrentRedactedNames, [...(yield* UrlParams.CurrentRedactedNames), ...secretNames]),
     Context.add(Headers.CurrentRedactedNames, [...(yield* Headers.CurrentRedactedNames), "sec-websocket-protocol"])
   )

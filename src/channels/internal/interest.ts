@@ -21,6 +21,9 @@ interface Run<E> {
   fiber: Fiber.Fiber<void> | undefined
 }
 
+/** A finalizer that fails is the hook's mistake: it is logged, and what waits for the release goes on. */
+const reported = { log: "Error", message: "a finalizer of an onOpen hook failed" } as const
+
 /** Interest in a key until the scope closes; fails with the failure of the run it waited for. */
 export type Interest<E> = (identifier: string) => Effect.Effect<void, E, Scope.Scope>
 
@@ -51,7 +54,7 @@ export const make = Effect.fnUntraced(function* <E, R>(
       runs.delete(identifier)
       Deferred.doneUnsafe(run.over, Exit.void)
     })
-    return before.pipe(Effect.andThen(Effect.exit(Scope.close(run.scope, exit))), Effect.andThen(over))
+    return before.pipe(Effect.andThen(Effect.ignoreCause(Scope.close(run.scope, exit), reported)), Effect.andThen(over))
   }
 
   const start = (identifier: string): Run<E> => {
@@ -89,7 +92,10 @@ export const make = Effect.fnUntraced(function* <E, R>(
   yield* Effect.addFinalizer(() => {
     closed = true
     for (const run of runs.values()) Deferred.doneUnsafe(run.opened, Exit.void)
-    return Effect.forEach(Array.from(runs), ([identifier, run]) => stop(identifier, run), { discard: true })
+    return Effect.forEach(Array.from(runs), ([identifier, run]) => stop(identifier, run), {
+      concurrency: "unbounded",
+      discard: true
+    })
   })
 
   const interest: Interest<E> = (identifier) =>

@@ -42,13 +42,11 @@ export const open = <A>(
     registry.release(identifier, hub)
   }
   if (registry.closed) end()
-  const closeScope = Effect.suspend(() => {
-    end()
-    return Scope.close(scope, Exit.void)
-  })
+  let released: Promise<void> | undefined
+  const release = () => (released ??= Effect.runPromise(Scope.close(scope, Exit.void)))
   const unsubscribe = () => {
     end()
-    Effect.runFork(closeScope)
+    void release()
   }
   const subscription: Subscription<A, SlowConsumer> = {
     id: options.id,
@@ -62,7 +60,10 @@ export const open = <A>(
     },
     unsubscribe,
     [Symbol.dispose]: unsubscribe,
-    [Symbol.asyncDispose]: () => Effect.runPromise(closeScope)
+    [Symbol.asyncDispose]: () => {
+      end()
+      return release()
+    }
   }
   return { subscription, end }
 }
