@@ -195,6 +195,18 @@ describe("a public room", () => {
     assert.deepStrictEqual(await red.leave(), [])
   })
 
+  it.each(["a".repeat(128), `a${"%2Fb".repeat(63)}`])(
+    "takes a name as long as an identifier may be: %s",
+    async (room) => {
+      using alice = await enter(room, "Alice")
+      assert.deepStrictEqual(await alice.leave(), [])
+    }
+  )
+
+  it("refuses a name of 129 characters with 400", async () => {
+    assert.strictEqual(await refusal(`/chat/room/${"a".repeat(129)}`), 400)
+  })
+
   it.each(["%2Fetc", "-", "a%20b"])("refuses the name %s for a room with 400", async (room) => {
     assert.strictEqual(await refusal(`/chat/room/${room}`), 400)
   })
@@ -293,6 +305,19 @@ describe("a direct message", () => {
     assert.deepStrictEqual(await carol.leave(), [])
     assert.deepStrictEqual(await bob.heard(), { type: "left", username: "Carol" })
     for (const window of [bob, bob2, bob3]) assert.deepStrictEqual(await window.leave(), [])
+  })
+
+  it("to a user who came in by token does not reach who only claims that name", async () => {
+    using claimed = await enter("elsewhere", "Alice")
+    using alice = await connect("/chat/private/direct?token=alice-token")
+    assert.deepStrictEqual(await alice.heard(), { type: "joined", username: "Alice" })
+    using bob = await connect("/chat/private/direct?token=bob-token")
+    assert.deepStrictEqual(await bob.heard(), { type: "joined", username: "Bob" })
+    bob.send({ type: "direct", to: "Alice", content: "hello" })
+    assert.deepStrictEqual(await alice.heard(), { type: "joined", username: "Bob" })
+    const direct = { type: "direct", from: "Bob", to: "Alice", content: "hello" }
+    assert.deepStrictEqual(await alice.heard(), direct)
+    assert.deepStrictEqual(await claimed.leave(), [])
   })
 
   it("to oneself comes once to each of one's windows", async () => {

@@ -3,7 +3,6 @@
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { createServer, type AddressInfo } from "node:net"
 import { fileURLToPath } from "node:url"
 import { assert } from "@effect/vitest"
 import { WebSocket } from "ws"
@@ -27,19 +26,8 @@ export interface Playground extends AsyncDisposable {
   readonly stop: (signal?: NodeJS.Signals) => Promise<Exit>
 }
 
-/** A port nobody listens on. `PORT=0` would be better, and the playground refuses it. */
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0)
-  await once(server, "listening")
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, "close")
-  return port
-}
-
-/** Starts the playground; done when it says where it listens. */
-export const startPlayground = async (wanted?: number): Promise<Playground> => {
-  const port = wanted ?? (await freePort())
+/** Starts the playground, on a free port unless one is named; done when it says where it listens. */
+export const startPlayground = async (port = 0): Promise<Playground> => {
   const child = spawn(process.execPath, ["--conditions=effect-rooms-source", main], {
     env: { ...process.env, PORT: String(port) },
     stdio: ["ignore", "pipe", "pipe"]
@@ -73,7 +61,7 @@ export const startPlayground = async (wanted?: number): Promise<Playground> => {
   }
   const origin = await Promise.race([ready, exited.then(() => Promise.reject(new Error(report())))])
   return {
-    port,
+    port: Number(new URL(origin).port),
     origin,
     stdout: () => output.stdout,
     stderr: () => output.stderr,
