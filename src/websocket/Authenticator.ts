@@ -40,7 +40,7 @@ export type Authenticator<Principal, R = never> = (credentials: Credentials) => 
 
 const fromHeader = (header: string | undefined): string | undefined => {
   const space = header?.indexOf(" ") ?? -1
-  if (header === undefined || header.slice(0, space).toLowerCase() !== "bearer") return undefined
+  if (header === undefined || space < 0 || header.slice(0, space).toLowerCase() !== "bearer") return undefined
   return header.slice(space + 1).trim()
 }
 

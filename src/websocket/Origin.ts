@@ -36,7 +36,7 @@ export const compile = (policy: OriginPolicy): ((origin: string | undefined, hos
   const allowed = new Set<string>()
   for (const entry of entries) {
     if (entry === "same-origin") continue
-    const origin = normalise(entry)
+    const origin = entry.includes("*") ? undefined : normalise(entry)
     if (origin === undefined) throw new TypeError(`not an origin (scheme://host[:port], nothing else): ${entry}`)
     allowed.add(origin)
   }

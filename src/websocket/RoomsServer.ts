@@ -87,9 +87,10 @@ const make = Effect.fnUntraced(function* (
   const epoch = yield* Random.next
   const acceptor = new Acceptor(limits, Math.floor(epoch * 2 ** 40).toString(36))
   const { allowNonBrowsers: _, drain, limits: __, origins: ___, ...listen } = options
+  let server: Http.Server | undefined
   const inner = yield* NodeHttpServer.make(
     () => {
-      const server = createServer(httpOptions(limits))
+      server = createServer(httpOptions(limits))
       harden(server, limits)
       acceptor.listen(server)
       return server
@@ -101,12 +102,14 @@ const make = Effect.fnUntraced(function* (
       websocket: acceptor.wsOptions
     }
   )
+  // What is left when nothing is served any more: clients that never sent a whole request. The server waits for them.
+  yield* Effect.addFinalizer(() => Effect.sync(() => server?.closeAllConnections()))
   yield* Watch.run(acceptor, limits, yield* Clock.Clock)
   const goodbye = Drain.drain(acceptor, {
     retryWithin: drain?.retryWithin ?? Duration.seconds(5),
     timeout: drain?.timeout ?? Duration.seconds(2)
   })
-  const server = HttpServer.make({
+  const httpServer = HttpServer.make({
     address: inner.address,
     // Finalizers run last in, first out: clients are told before the server interrupts their handlers.
     serve: (app, middleware) =>
@@ -116,7 +119,7 @@ const make = Effect.fnUntraced(function* (
       )
   })
   return Context.make(RoomsServer, RoomsServer.of({ limits, originAllowed, acceptor })).pipe(
-    Context.add(HttpServer.HttpServer, server),
+    Context.add(HttpServer.HttpServer, httpServer),
     // An identifier of 128 characters, every one percent-encoded, has to pass; the router's own limit is 100.
     Context.add(HttpRouter.RouterConfig, { ...(yield* HttpRouter.RouterConfig), maxParamLength: 512 }),
     Context.add(UrlParams.CurrentRedactedNames, [...(yield* UrlParams.CurrentRedactedNames), ...secretNames]),

@@ -51,7 +51,7 @@ export class Client implements Disposable {
 
   constructor(socket: WebSocket) {
     this.socket = socket
-    socket.on("message", (data) => this.#mail.push(JSON.parse(String(data))))
+    socket.on("message", (data) => this.#mail.push(JSON.parse((data as Buffer).toString())))
     socket.on("ping", () => this.#pings.push(true))
     socket.on("error", () => {})
     this.closed = new Promise((resolve) => {

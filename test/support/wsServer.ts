@@ -81,7 +81,7 @@ export class TestServer<Services> implements AsyncDisposable {
 
   /** The value of a counter or gauge with these attributes; 0 when nobody has touched it. */
   metric(id: string, attributes: Readonly<Record<string, string>> = {}): number {
-    const snapshots = Metric.snapshotUnsafe(this.#context as Context.Context<never>)
+    const snapshots = Metric.snapshotUnsafe(this.#context)
     let sum = 0
     for (const metric of snapshots) {
       const fits = Object.entries(attributes).every(([key, value]) => metric.attributes?.[key] === value)
@@ -99,15 +99,15 @@ export class TestServer<Services> implements AsyncDisposable {
   }
 
   async #stopVirtually(): Promise<void> {
-    let done = false
+    const progress = { done: false }
     const closed = Effect.runPromiseWith(this.#context as Context.Context<never>)(
       Scope.close(this.#scope, Exit.void)
     ).finally(() => {
-      done = true
+      progress.done = true
     })
-    while (!done) {
+    while (!progress.done) {
       await new Promise((resolve) => setImmediate(resolve))
-      if (!done) await this.adjust("5 millis")
+      if (!progress.done) await this.adjust("5 millis")
     }
     return closed
   }
@@ -160,7 +160,7 @@ export const startServer = async <Services = never, R = Provided | Services>(
     node: node!,
     logs,
     spans,
-    context: context as Context.Context<unknown> as Context.Context<Services>,
+    context,
     scope,
     testClock
   })

@@ -56,10 +56,14 @@ export const makeDecoder = <A, I>(schema: Schema.Codec<A, I>, maxDepth: number):
   }
 }
 
-/** The schema's own words, which name places and expectations and repeat nothing of the input. */
-const schemaText = (cause: Cause.Cause<unknown>): string => {
+/**
+ * The schema's own words, which name places and expectations and repeat nothing of the input. A schema that throws is a
+ * mistake of the program, not of the client, and is thrown on.
+ */
+const schemaText = (cause: Cause.Cause<Schema.SchemaError>): string => {
   const error = Cause.squash(cause)
-  return Schema.isSchemaError(error) ? error.message : "the message does not fit"
+  if (Schema.isSchemaError(error)) return error.message
+  throw error
 }
 
 /** Compiles the encoder of a schema. It throws on a value that is not of its type: a mistake of the program. */

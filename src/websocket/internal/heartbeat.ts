@@ -29,6 +29,7 @@ export interface Heartbeat {
   readonly lifeAt: number
   readonly pingedAt: number | undefined
   readonly bytesTaken: number
+  readonly unsent: boolean
   /** When the outbox last made progress, or had nothing to do. */
   readonly progressAt: number
   readonly pausedAt: number | undefined
@@ -42,6 +43,7 @@ export const initial = (now: number): Heartbeat => ({
   lifeAt: now,
   pingedAt: undefined,
   bytesTaken: 0,
+  unsent: false,
   progressAt: now,
   pausedAt: undefined,
   closingAt: undefined
@@ -56,14 +58,19 @@ export const step = (
   now: number,
   limits: HeartbeatLimits
 ): readonly [Heartbeat, Action] => {
-  // While the socket is not read, silence says nothing about the peer: the handler is the one to be timed.
-  const alive = vitals.bytesRead !== state.bytesRead || vitals.paused
-  const progress = vitals.bytesTaken !== state.bytesTaken || !vitals.unsent
+  const taken = vitals.bytesTaken > state.bytesTaken
+  const progress = taken || !vitals.unsent
+  // While the socket is not read, silence says nothing about the peer: the handler is the one to be timed. A peer that
+  // takes what had to wait lives, too: it may not have come to the ping behind it. What did not have to wait says
+  // nothing, since the system takes it for a peer that is gone.
+  const alive = vitals.bytesRead !== state.bytesRead || vitals.paused || (state.unsent && taken)
   const next: Heartbeat = {
     bytesRead: vitals.bytesRead,
     lifeAt: alive ? now : state.lifeAt,
     pingedAt: alive ? undefined : state.pingedAt,
-    bytesTaken: vitals.bytesTaken,
+    // Frames of our own that are not messages, such as pings, make it fall while they wait: that is no progress.
+    bytesTaken: Math.max(vitals.bytesTaken, state.bytesTaken),
+    unsent: vitals.unsent,
     progressAt: progress ? now : state.progressAt,
     pausedAt: vitals.paused ? since(state.pausedAt, now) : undefined,
     closingAt: vitals.closing ? since(state.closingAt, now) : undefined

@@ -51,6 +51,13 @@ const isCloseCode = (code: number): boolean =>
   Number.isInteger(code) &&
   ((code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999))
 
+/** Close codes `ws` uses for its errors, where not 1002. */
+const violationCodes: ReadonlyMap<string, number> = new Map([
+  ["WS_ERR_INVALID_UTF8", 1007],
+  ["WS_ERR_TOO_MANY_BUFFERED_PARTS", 1008],
+  ["WS_ERR_UNSUPPORTED_MESSAGE_LENGTH", 1009]
+])
+
 export class Peer {
   readonly #ws: WebSocket
   readonly #socket: Duplex
@@ -64,8 +71,10 @@ export class Peer {
     this.#ws = ws
     this.#socket = socket
     this.outbox = new Outbox(writerOf(ws, socket), limits)
-    // `ws` answers violations (1002, 1007, 1009) itself and then closes; the event only has to be listened to.
-    ws.on("error", () => {})
+    // `ws` answers violations itself and then closes; what remains to be done is to know the code.
+    ws.on("error", (error: Error & { readonly code?: string }) => {
+      this.#closeCode ??= violationCodes.get(error.code ?? "") ?? (error.code?.startsWith("WS_ERR") ? 1002 : undefined)
+    })
     ws.on("close", () => {
       this.#closed = true
     })

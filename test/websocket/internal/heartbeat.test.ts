@@ -1,0 +1,141 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Schema from "effect/Schema"
+import * as Heartbeat from "../../../src/websocket/internal/heartbeat.ts"
+
+const limits: Heartbeat.HeartbeatLimits = {
+  pingInterval: 20_000,
+  pongTimeout: 10_000,
+  closeTimeout: 5000,
+  outboxTimeout: 10_000,
+  inboxTimeout: 60_000
+}
+const look = 1000
+
+const nothing = { bytesRead: 100, bytesTaken: 0, queued: 0, unsent: false, paused: false, closing: false }
+const quiet: Heartbeat.Vitals = nothing
+
+interface Seen {
+  readonly at: number
+  readonly action: Heartbeat.Action
+}
+
+/** Looks once a second for `seconds`, and says what was to be done when. Nobody is looked at after an end. */
+const watch = (seconds: number, vitalsAt: (now: number) => Heartbeat.Vitals): ReadonlyArray<Seen> => {
+  const seen: Array<Seen> = []
+  let state = Heartbeat.initial(0)
+  for (let now = 0; now <= seconds * 1000; now += look) {
+    const [next, action] = Heartbeat.step(state, vitalsAt(now), now, limits)
+    state = next
+    if (action === "none") continue
+    seen.push({ at: now, action })
+    if (action !== "ping") return seen
+  }
+  return seen
+}
+
+describe("heartbeat", () => {
+  it("a silent peer is pinged after the ping interval and gone the pong timeout later", () => {
+    assert.deepStrictEqual(
+      watch(60, () => quiet),
+      [
+        { at: 20_000, action: "ping" },
+        { at: 30_000, action: "noPong" }
+      ]
+    )
+  })
+
+  it("a peer that sends at least once per ping interval is never pinged", () => {
+    const seen = watch(600, (now) => ({ ...quiet, bytesRead: 100 + Math.floor(now / 19_000) }))
+    assert.deepStrictEqual(seen, [])
+  })
+
+  it("a byte after the ping is life, and the next ping waits for a new silence", () => {
+    const seen = watch(64, (now) => ({ ...quiet, bytesRead: now < 29_000 ? 100 : 102 }))
+    assert.deepStrictEqual(seen, [
+      { at: 20_000, action: "ping" },
+      { at: 49_000, action: "ping" },
+      { at: 59_000, action: "noPong" }
+    ])
+  })
+
+  it("a socket that is not read is not pinged and not given up, until the inbox timeout", () => {
+    assert.deepStrictEqual(
+      watch(120, () => ({ ...quiet, paused: true })),
+      [{ at: 60_000, action: "inboxStalled" }]
+    )
+  })
+
+  it("reading again starts the inbox timeout anew, and silence counts from there", () => {
+    const seen = watch(200, (now) => ({ ...quiet, paused: now < 59_000 || (now >= 60_000 && now < 100_000) }))
+    assert.deepStrictEqual(seen, [
+      { at: 119_000, action: "ping" },
+      { at: 129_000, action: "noPong" }
+    ])
+  })
+
+  it("unsent bytes without progress are a slow consumer after the outbox timeout", () => {
+    const seen = watch(60, (now) => ({ ...quiet, bytesRead: now, unsent: now >= 3000 }))
+    assert.deepStrictEqual(seen, [{ at: 12_000, action: "slowConsumer" }])
+  })
+
+  it("a peer that takes a little within each outbox timeout is not cut", () => {
+    const seen = watch(300, (now) => ({
+      ...quiet,
+      bytesRead: now,
+      unsent: true,
+      bytesTaken: Math.floor(now / 9000)
+    }))
+    assert.deepStrictEqual(seen, [])
+  })
+
+  it("BUG outbox: control frames of the server that queue up are no progress of the peer", () => {
+    // A ping or an automatic pong adds to what is unsent and was never counted as written.
+    const seen = watch(60, (now) => ({
+      ...quiet,
+      bytesRead: now,
+      unsent: true,
+      bytesTaken: -2 * Math.floor(now / 9000)
+    }))
+    assert.deepStrictEqual(seen, [{ at: 10_000, action: "slowConsumer" }])
+  })
+
+  it("a connection that does not finish closing is terminated after the close timeout", () => {
+    const seen = watch(60, (now) => ({ ...quiet, closing: now >= 7000 }))
+    assert.deepStrictEqual(seen, [{ at: 12_000, action: "terminate" }])
+  })
+
+  it("a closing connection is neither pinged nor judged, whatever it does", () => {
+    const closing = watch(60, (now) => ({ ...quiet, closing: now >= 9000, unsent: true, paused: true }))
+    assert.deepStrictEqual(closing, [{ at: 14_000, action: "terminate" }])
+  })
+
+  /** Waits between two signs of life. */
+  const silences = Arbitrary.array(
+    Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 45_000 }))),
+    {
+      minLength: 1,
+      maxLength: 12
+    }
+  )
+
+  it.prop("no ping before the ping interval, and none is gone before or long after its time", [silences], ([waits]) => {
+    const lives: Array<number> = []
+    let last = 0
+    for (const wait of waits) lives.push((last += wait))
+    const lastLife = (now: number) => lives.filter((life) => life <= now).at(-1) ?? 0
+    const seen = watch(last / 1000 + 60, (now) => ({
+      ...quiet,
+      bytesRead: 100 + lives.filter((life) => life <= now).length
+    }))
+    for (const { action, at } of seen) {
+      const silence = at - lastLife(at)
+      if (action === "ping") assert.isTrue(silence >= limits.pingInterval && silence <= limits.pingInterval + look)
+      if (action === "noPong") {
+        const patience = limits.pingInterval + limits.pongTimeout
+        assert.isTrue(silence >= patience && silence <= patience + look, `gone after ${silence} ms of silence`)
+      }
+    }
+    assert.strictEqual(seen.at(-1)?.action, "noPong")
+  })
+})
