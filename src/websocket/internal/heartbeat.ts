@@ -18,6 +18,8 @@ export interface Vitals {
   readonly bytesTaken: number
   /** Whether bytes wait to be taken. */
   readonly unsent: boolean
+  /** What the system has of the write it is at; it moves while a long write makes progress. */
+  readonly inFlight: number
   /** Whether the socket is not being read because the handler is behind. */
   readonly paused: boolean
   readonly closing: boolean
@@ -30,6 +32,7 @@ export interface Heartbeat {
   readonly pingedAt: number | undefined
   readonly bytesTaken: number
   readonly unsent: boolean
+  readonly inFlight: number
   /** When the outbox last made progress, or had nothing to do. */
   readonly progressAt: number
   readonly pausedAt: number | undefined
@@ -44,6 +47,7 @@ export const initial = (now: number): Heartbeat => ({
   pingedAt: undefined,
   bytesTaken: 0,
   unsent: false,
+  inFlight: 0,
   progressAt: now,
   pausedAt: undefined,
   closingAt: undefined
@@ -58,7 +62,7 @@ export const step = (
   now: number,
   limits: HeartbeatLimits
 ): readonly [Heartbeat, Action] => {
-  const taken = vitals.bytesTaken > state.bytesTaken
+  const taken = vitals.bytesTaken > state.bytesTaken || vitals.inFlight !== state.inFlight
   const progress = taken || !vitals.unsent
   // While the socket is not read, silence says nothing about the peer: the handler is the one to be timed. A peer that
   // takes what had to wait lives, too: it may not have come to the ping behind it. What did not have to wait says
@@ -71,6 +75,7 @@ export const step = (
     // Frames of our own that are not messages, such as pings, make it fall while they wait: that is no progress.
     bytesTaken: Math.max(vitals.bytesTaken, state.bytesTaken),
     unsent: vitals.unsent,
+    inFlight: vitals.inFlight,
     progressAt: progress ? now : state.progressAt,
     pausedAt: vitals.paused ? since(state.pausedAt, now) : undefined,
     closingAt: vitals.closing ? since(state.closingAt, now) : undefined

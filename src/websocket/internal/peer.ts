@@ -4,6 +4,7 @@
  * Everything here runs in event callbacks of the platform, so nothing here may throw and every emitter has an `error`
  * listener. What the bytes mean is the route's business.
  */
+import * as Predicate from "effect/Predicate"
 import type { Duplex } from "node:stream"
 import type { WebSocket } from "ws"
 import * as CloseCode from "../CloseCode.ts"
@@ -17,6 +18,15 @@ export interface PeerEvents {
   readonly onText: (text: string) => void
   /** The socket is closed; with the code this side closed with, or else the peer's. */
   readonly onClose: (code: number) => void
+}
+
+/**
+ * Node counts a write as pending until all of it is taken, however long it is; the handle below knows better. Node's own
+ * socket timeouts look at the same property. Where there is none, only whole writes are seen.
+ */
+const inFlight = (socket: Duplex): number => {
+  const handle: unknown = "_handle" in socket ? socket._handle : undefined
+  return Predicate.hasProperty(handle, "writeQueueSize") ? Number(handle.writeQueueSize) : 0
 }
 
 const byteCount = (socket: Duplex): number => ("bytesRead" in socket ? Number(socket.bytesRead) : 0)
@@ -138,6 +148,7 @@ export class Peer {
       bytesRead: byteCount(this.#socket),
       bytesTaken: this.outbox.takenBytes,
       unsent: this.#socket.writableLength > 0,
+      inFlight: inFlight(this.#socket),
       paused: this.paused,
       closing: this.#ws.readyState !== this.#ws.OPEN
     }
