@@ -250,4 +250,27 @@ describe("a stop of the server", () => {
     assert.strictEqual(open, 0)
     await raw.ended
   })
+
+  it("leaves no socket open of an upgrade that comes when nobody serves any more", async () => {
+    const Live = WebSocketRoute.layer(
+      WebSocketRoute.make("/stubborn", { incoming: Schema.String, outgoing: Schema.String }),
+      async ({ send }) => {
+        send("ready")
+        await new Promise(() => {})
+      }
+    )
+    await using server = await startServer({ routes: Layer.mergeAll(Live, EchoLive), testClock: true })
+    const request = handshake("/echo")
+    using raw = await connectRaw(server.port)
+    raw.write(request.slice(0, 20))
+    using client = await connect(server.url("/stubborn"))
+    await client.next()
+    // The handler holds the stop for five seconds of the server's time, a few milliseconds of which pass in each turn.
+    const stopped = server.stop()
+    await eventually(() => !server.node.listening)
+    raw.write(request.slice(20))
+    await stopped
+    const open = await new Promise<number>((resolve) => server.node.getConnections((_error, count) => resolve(count)))
+    assert.strictEqual(open, 0)
+  })
 })

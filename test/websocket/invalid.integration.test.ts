@@ -42,6 +42,7 @@ describe("W2: an invalid message", () => {
     assert.strictEqual(client.messages.length, 10)
     await server.stop()
     assert.strictEqual(server.metric("effect_rooms_closes", { code: "4500" }), 1)
+    assert.strictEqual(server.metric("effect_rooms_invalid_messages"), 10, "what came behind them was not looked at")
   })
 
   it("is forgotten after a minute", async () => {
@@ -140,8 +141,15 @@ describe("P15: what is no message at all", () => {
     using client = await connect(server.url("/echo"))
     client.send("x".repeat(70_000))
     await client.closed
+    using raw = await connectRaw(server.port)
+    raw.write(handshake("/echo"))
+    await raw.until("\r\n\r\n")
+    // A frame that says it is 2 ** 63 bytes long.
+    raw.write(Buffer.from([0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))
+    await raw.ended
+    raw.socket.end()
     await server.stop()
-    assert.strictEqual(server.metric("effect_rooms_closes", { code: "1009" }), 1)
+    assert.strictEqual(server.metric("effect_rooms_closes", { code: "1009" }), 2)
   })
 
   it("SEC5: fragments count together, and there are at most 64", async () => {

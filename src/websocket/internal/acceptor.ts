@@ -64,6 +64,11 @@ export class Acceptor {
 
   listen(server: Http.Server): void {
     server.on("upgrade", (request: Http.IncomingMessage, socket: Duplex, head: Buffer) => {
+      // Once nothing is served any more, nobody else listens, and nobody would answer.
+      if (server.listenerCount("upgrade") === 1) {
+        socket.destroy()
+        return
+      }
       this.#heads.set(request, head)
       // A client that was refused and keeps its side open would otherwise hold the socket for ever.
       socket.once("finish", () => {

@@ -12,8 +12,14 @@ const limits: Heartbeat.HeartbeatLimits = {
 }
 const look = 1000
 
-const nothing = { bytesRead: 100, bytesTaken: 0, queued: 0, unsent: false, paused: false, closing: false }
-const quiet: Heartbeat.Vitals = nothing
+const quiet: Heartbeat.Vitals = {
+  bytesRead: 100,
+  bytesTaken: 0,
+  unsent: false,
+  inFlight: 0,
+  paused: false,
+  closing: false
+}
 
 interface Seen {
   readonly at: number
@@ -89,7 +95,22 @@ describe("heartbeat", () => {
     assert.deepStrictEqual(seen, [])
   })
 
-  it("BUG outbox: control frames of the server that queue up are no progress of the peer", () => {
+  it("a peer in the middle of one long write is not cut while any of it is taken", () => {
+    const seen = watch(90, (now) => ({ ...quiet, unsent: true, inFlight: 1_000_000 - Math.floor(now / 9000) }))
+    assert.deepStrictEqual(seen, [])
+  })
+
+  it("a peer that takes what waits for it is not pinged, and one that had not to wait is", () => {
+    const waiting = watch(90, (now) => ({ ...quiet, unsent: true, bytesTaken: now }))
+    assert.deepStrictEqual(waiting, [])
+    const taken = watch(90, (now) => ({ ...quiet, bytesTaken: now }))
+    assert.deepStrictEqual(taken, [
+      { at: 20_000, action: "ping" },
+      { at: 30_000, action: "noPong" }
+    ])
+  })
+
+  it("control frames of the server that queue up are no progress of the peer", () => {
     // A ping or an automatic pong adds to what is unsent and was never counted as written.
     const seen = watch(60, (now) => ({
       ...quiet,
