@@ -245,7 +245,7 @@ describe("types", () => {
       // @ts-expect-error a Ref<User> is no Ref<Room>
       yield* channel.subscribe(User.ref`a`)
       // @ts-expect-error a string is no reference
-      channel.deliverRemote("a", "hello")
+      yield* channel.deliverRemote("a", "hello")
       // @ts-expect-error the message is a string
       yield* channel.publish(Room.ref`a`, 7)
     })

@@ -20,6 +20,15 @@ const noKeyFor2 = (n: number) => {
   return n
 }
 
+/** What reading with `for await` would throw. */
+const rejection = (iterator: AsyncIterator<unknown>) =>
+  Effect.promise(() =>
+    iterator.next().then(
+      () => undefined,
+      (error: unknown) => error
+    )
+  )
+
 const causeOf = <A, E>(exit: Exit.Exit<A, E> | undefined): unknown => {
   assert(exit !== undefined && Exit.isFailure(exit), "neither waits nor succeeds")
   return Cause.squash(exit.cause)
@@ -104,11 +113,8 @@ describe("overflow", () => {
       assert.strictEqual(slow.missed, 3)
       assert.strictEqual(yield* channel.subscriberCount(general), 1)
       assert.instanceOf(yield* Effect.flip(Stream.runDrain(subscription.stream)), Subscription.SlowConsumer)
-      const loop = Effect.tryPromise({
-        try: () => subscription[Symbol.asyncIterator]().next(),
-        catch: (error) => error
-      })
-      assert.instanceOf(yield* Effect.flip(loop), Subscription.SlowConsumer)
+      const loop = rejection(subscription[Symbol.asyncIterator]())
+      assert.instanceOf(yield* loop, Subscription.SlowConsumer)
       assert.deepStrictEqual(drain(calm), [6, 7])
     })
   )
@@ -225,8 +231,7 @@ describe("reading", () => {
       assert.match(String(causeOf(takeNow(subscription))), sentence)
       assert.match(String(causeOf(takeNow(subscription.envelopes))), sentence)
       const iterator = subscription[Symbol.asyncIterator]()
-      const loop = Effect.tryPromise({ try: () => iterator.next(), catch: (error) => error })
-      assert.match(String(yield* Effect.flip(loop)), sentence)
+      assert.match(String(yield* rejection(iterator)), sentence)
       yield* channel.publish(general, 1)
       assert.strictEqual(yield* Fiber.join(first), 1)
     })
