@@ -68,7 +68,7 @@ const valid = [
   "a//"
 ]
 
-describe("Room.ref", () => {
+describe("J1: Room.ref", () => {
   it("makes references as a template tag and from strings", () => {
     assert.strictEqual(Room.ref`general`.identifier, "general")
     assert.strictEqual(Room.ref`tables/${7}/${"x"}`.identifier, "tables/7/x")
@@ -152,7 +152,7 @@ describe("schema", () => {
   })
 })
 
-describe("SEC14 the identifier rule", () => {
+describe("SEC14: the identifier rule", () => {
   for (const [what, text, reason] of invalid) {
     it(`SEC14: refuses ${what}`, () => {
       assert.isFalse(decodes(text))

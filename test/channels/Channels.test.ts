@@ -10,7 +10,7 @@ import { brief, drain, general, Room, takeNow } from "../support/channels.ts"
 const options = { key: Room, message: Schema.Int }
 const other = Room.ref`other`
 
-describe("P1 P2 order and delivery", () => {
+describe("P1, P2, J2: order and delivery", () => {
   it.effect("P1: every reader of a key sees every message once, in the order of the publishes", () =>
     Effect.gen(function* () {
       const channel = yield* Channels.make(options)

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { brief, drain, general, Room, takeNow } from "../support/channels.ts"
 
@@ -251,6 +252,23 @@ describe("reading", () => {
 })
 
 describe("the end of a subscription", () => {
+  it.effect("P19: a late end of one does not touch its successor of the same receiver", () =>
+    Effect.gen(function* () {
+      const channel = yield* Channels.make(options)
+      const scope = yield* Scope.make()
+      const as = Effect.provideService(Subscription.CurrentReceiver, { id: "connection" })
+      const first = yield* as(Scope.provide(channel.subscribe(general), scope))
+      first.unsubscribe()
+      const second = yield* as(channel.subscribe(general))
+      first.unsubscribe()
+      yield* Scope.close(scope, Exit.void)
+      yield* Effect.promise(() => first[Symbol.asyncDispose]())
+      yield* publishAll(channel, [1])
+      assert.deepStrictEqual(drain(second), [1])
+      assert.deepStrictEqual(drain(first), [])
+    })
+  )
+
   for (const overflow of ["dropOldest", "dropNewest", "latest", "fail"] as const) {
     it.effect(`${overflow}: unsubscribing discards what was not read, keeps the count, and can be done again`, () =>
       Effect.gen(function* () {

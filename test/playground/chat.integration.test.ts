@@ -278,7 +278,7 @@ describe("a private room", () => {
   })
 })
 
-describe("a direct message", () => {
+describe("J5: a direct message", () => {
   it("reaches the windows of receiver and sender in whatever room, and nobody else", async () => {
     using alice = await enter("one", "Alice")
     using alice2 = await enter("two", "Alice")

@@ -41,7 +41,7 @@ const fragileRoute = () => {
   return { Live, released }
 }
 
-describe("P20: a defect", () => {
+describe("P20, BUG24: a defect", () => {
   it.each([
     ["in the handler", "throw"],
     ["in the encoder", "break the encoder"],

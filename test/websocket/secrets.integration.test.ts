@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Authenticator, WebSocketRoute } from "effect-rooms/websocket"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import { HttpMiddleware } from "effect/http"
+import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { inspect } from "node:util"
@@ -32,7 +34,7 @@ const SecretLive = WebSocketRoute.layer(
 )
 
 /** Everything an operator could read: log lines with their causes, and spans with names, attributes and events. */
-const written = (server: TestServer<never>): string => {
+const written = (server: Pick<TestServer<never>, "logs" | "spans">): string => {
   const lines = server.logs.map(({ cause, message }) => inspect(message, { depth: 10 }) + Cause.pretty(cause))
   const spans = server.spans.map(({ attributes, events, name, status }) =>
     inspect({ name, attributes: [...attributes], events, status }, { depth: 10 })
@@ -40,7 +42,7 @@ const written = (server: TestServer<never>): string => {
   return [...lines, ...spans].join("\n")
 }
 
-describe("SEC4: a token", () => {
+describe("SEC4, K11: a token", () => {
   const ways: ReadonlyArray<readonly [string, string, Parameters<typeof connect>[1]]> = [
     ["in the Authorization header", "/secret", { headers: { Authorization: `Bearer ${canary}` } }],
     ["in a subprotocol", "/secret", { protocols: ["chat", `bearer.${encoded}`] }],
@@ -57,6 +59,20 @@ describe("SEC4: a token", () => {
     await server.stop()
     const text = written(server)
     assert.include(text, "/secret", "the log and the spans were recorded")
+    assert.notInclude(text, canary)
+    assert.notInclude(text, encoded)
+  })
+
+  it.each(ways)("%s is in no span of an application that records headers", async (_way, path, options) => {
+    // Other headers, such as the handshake's key, are shown.
+    const services = Layer.succeed(HttpMiddleware.TracerHeaderFilter, () => true)
+    await using server = await startServer({ routes: SecretLive, services, requestLog: true })
+    const cookie = { Cookie: `session=${canary}` }
+    using client = await connect(server.url(path), { ...options, headers: { ...cookie, ...options?.headers } })
+    await client.closed
+    await server.stop()
+    const text = written(server)
+    assert.include(text, "sec-websocket-key")
     assert.notInclude(text, canary)
     assert.notInclude(text, encoded)
   })
