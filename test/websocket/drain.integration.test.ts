@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
 import { connect, connectRaw, eventually, handshake, refused, serverFrames, signal } from "../support/wsClient.ts"
@@ -26,14 +27,19 @@ class ServerProcess implements AsyncDisposable {
       stdio: ["ignore", "pipe", "pipe"]
     })
     this.#child.stderr!.on("data", (chunk) => (this.errors += String(chunk)))
+    const lines = createInterface(this.#child.stdout!)
     this.port = new Promise((resolve, reject) => {
-      createInterface(this.#child.stdout!).on("line", (line) => {
+      lines.on("line", (line) => {
         this.lines.push(line)
         if (line.startsWith("port ")) resolve(Number(line.slice(5)))
       })
       this.#child.on("close", () => reject(new Error(`no port: ${this.errors}`)))
     })
-    this.exited = new Promise((resolve) => this.#child.on("close", (code, name) => resolve({ code, signal: name })))
+    // The lines end in their own time, which may be after the process.
+    const ended = once(lines, "close")
+    this.exited = new Promise((resolve) =>
+      this.#child.on("close", (code, name) => void ended.then(() => resolve({ code, signal: name })))
+    )
   }
 
   kill(name: NodeJS.Signals): void {
