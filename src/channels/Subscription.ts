@@ -36,6 +36,11 @@ export class SlowConsumer extends Schema.TaggedError<SlowConsumer>()("SlowConsum
 /** Anything a publish can leave out, known by its id: a subscription, a connection. */
 export interface Receiver {
   readonly id: string
+  /**
+   * Calls back once when the receiver is gone, at once if it is gone already; the returned function calls it off. A
+   * receiver without it is never gone by itself.
+   */
+  readonly onClose?: ((callback: () => void) => () => void) | undefined
 }
 
 /**

@@ -20,4 +20,9 @@ export interface Connection<out Principal = unknown> extends Receiver {
    * cut to 123 bytes. Doing it again does nothing.
    */
   readonly close: (code?: number, reason?: string) => void
+  /**
+   * Calls back once when the socket is closed, in the very step in which that becomes known; at once if it is closed
+   * already. The returned function calls it off. The callback must not throw.
+   */
+  readonly onClose: (callback: () => void) => () => void
 }

@@ -15,7 +15,7 @@ export interface Limits {
   readonly maxDepth: number
   /** Incoming messages that wait for the handler; then the socket is not read until it catches up. */
   readonly inboxMessages: number
-  /** Bytes of incoming messages that wait for the handler; then the socket is not read until it catches up. */
+  /** Characters (UTF-16 units) of incoming messages that wait for the handler; then the socket is not read until it catches up. */
   readonly inboxBytes: number
   /** How long a full inbox may stay unread before the connection closes with 1011. */
   readonly inboxTimeout: Duration.Input
@@ -35,7 +35,10 @@ export interface Limits {
   readonly pongTimeout: Duration.Input
   /** How long the peer may take over the closing handshake before the socket is destroyed. */
   readonly closeTimeout: Duration.Input
-  /** How long a handler may run on after its connection is gone. */
+  /**
+   * How long a handler may run on after its connection is gone: an async one that ignores its signal, and an Effect that
+   * has read messages and is busy with something else than waiting for the next.
+   */
   readonly handlerTimeout: Duration.Input
   /** How long guards may take to decide about an upgrade; then 503. */
   readonly acceptTimeout: Duration.Input

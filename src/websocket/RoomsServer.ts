@@ -102,8 +102,8 @@ const make = Effect.fnUntraced(function* (
       websocket: acceptor.wsOptions
     }
   )
-  // What is left when nothing is served any more: clients that never sent a whole request. The server waits for them.
-  yield* Effect.addFinalizer(() => Effect.sync(() => server?.closeAllConnections()))
+  // The server's own finalizer waits for every socket.
+  yield* Effect.addFinalizer(() => Effect.sync(() => server && acceptor.end(server)))
   yield* Watch.run(acceptor, limits, yield* Clock.Clock)
   const goodbye = Drain.drain(acceptor, {
     retryWithin: drain?.retryWithin ?? Duration.seconds(5),

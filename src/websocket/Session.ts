@@ -21,7 +21,7 @@ export interface Session<In, Out, Params, Query, Principal> {
   readonly connection: Connection<Principal>
   /** What `authenticate` answered; `undefined` on a route without it. */
   readonly principal: Principal
-  /** Aborted when the connection is gone; for async handlers. */
+  /** Aborted when the connection is gone, or the handler has ended. */
   readonly signal: AbortSignal
 }
 

@@ -73,8 +73,10 @@ export const make = <In, Out, Params extends Fields = {}, Query extends Fields =
  *
  * The handler is an Effect or an async function and runs in the connection's scope: what it acquires lives as long.
  * When it returns the connection closes with 1000, when it fails or dies with 1011. When the connection is gone
- * `messages` ends; an Effect that has seen the end and does not return is interrupted, an async function has its
- * `signal` aborted. Whichever way it ends, the scope's finalizers run.
+ * `messages` ends and `signal` is aborted. An Effect that has seen the end, or never read, is interrupted at the end of
+ * the turn: what has to be done in the end belongs into finalizers. One that is busy, perhaps with the last message, gets
+ * `handlerTimeout` to come back, and so does an async function, which cannot be interrupted and is then left behind and
+ * logged. Whichever way it ends, the scope's finalizers run.
  *
  * A request that is no WebSocket handshake gets 426; one from a foreign origin 403; while the server drains 503.
  * Middleware made with `HttpRouter.middleware` applies before the upgrade and can provide services to the handler.

@@ -146,15 +146,26 @@ describe("K3, BUG25: SIGTERM", () => {
 
 describe("a stop of the server", () => {
   it("refuses upgrades with 503 while it drains, and still answers pages", async () => {
-    await using server = await startServer({ routes: EchoLive, server: { drain: { timeout: "10 seconds" } } })
+    let asked = 0
+    const Guarded = WebSocketRoute.layer(
+      WebSocketRoute.make("/guarded", {
+        incoming: Schema.String,
+        outgoing: Schema.String,
+        authenticate: () => Effect.sync(() => ++asked)
+      }),
+      () => Effect.void
+    )
+    const routes = Layer.mergeAll(Guarded, EchoLive)
+    await using server = await startServer({ routes, server: { drain: { timeout: "10 seconds" } } })
     using silent = await connectRaw(server.port)
     silent.write(handshake("/echo"))
     await silent.until("\r\n\r\n")
     const stopped = server.stop()
     await eventually(() => serverFrames(silent.received).length > 0)
-    const { headers, status } = await refused(server.url("/echo"))
+    const { headers, status } = await refused(server.url("/guarded"))
     assert.strictEqual(status, 503)
     assert.isDefined(headers["retry-after"])
+    assert.strictEqual(asked, 0, "no guard is asked in vain")
     assert.strictEqual((await fetch(`http://127.0.0.1:${server.port}/echo`)).status, 426)
     silent.socket.destroy()
     await stopped

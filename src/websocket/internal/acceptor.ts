@@ -20,7 +20,8 @@ export class Acceptor {
   readonly #epoch: string
   readonly #wss: WebSocketServer
   readonly #heads = new WeakMap<Http.IncomingMessage, Buffer>()
-  readonly #upgraded = new WeakSet<Duplex>()
+  /** Sockets that asked for an upgrade and were not accepted. */
+  readonly #undecided = new Set<Duplex>()
   readonly #peers = new Set<Peer>()
   readonly wsOptions: Omit<ServerOptions, "noServer" | "server" | "host" | "port" | "path">
   #accepted = 0
@@ -48,9 +49,6 @@ export class Acceptor {
     }
     this.#wss = new WebSocketServer({ ...this.wsOptions, noServer: true })
     this.#wss.on("error", () => {})
-    this.#wss.on("wsClientError", (_error, socket) => {
-      socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-    })
   }
 
   get peers(): ReadonlySet<Peer> {
@@ -64,17 +62,20 @@ export class Acceptor {
 
   listen(server: Http.Server): void {
     server.on("upgrade", (request: Http.IncomingMessage, socket: Duplex, head: Buffer) => {
-      // Once nothing is served any more, nobody else listens, and nobody would answer.
-      if (server.listenerCount("upgrade") === 1) {
-        socket.destroy()
-        return
-      }
       this.#heads.set(request, head)
+      this.#undecided.add(socket)
+      socket.once("close", () => this.#undecided.delete(socket))
       // A client that was refused and keeps its side open would otherwise hold the socket for ever.
       socket.once("finish", () => {
-        if (!this.#upgraded.has(socket)) socket.destroy()
+        if (this.#undecided.has(socket)) socket.destroy()
       })
     })
+  }
+
+  /** Cuts what is left when nothing is served any more: requests that were never whole, upgrades nobody will answer. */
+  end(server: Http.Server): void {
+    server.closeAllConnections()
+    for (const socket of this.#undecided) socket.destroy()
   }
 
   /** Whether the client asked for an upgrade, so that one can be accepted. */
@@ -91,7 +92,7 @@ export class Acceptor {
       accepted = ws
     })
     if (accepted === undefined) return undefined
-    this.#upgraded.add(socket)
+    this.#undecided.delete(socket)
     const peer = new Peer(accepted, socket, this.#limits)
     this.#peers.add(peer)
     accepted.on("close", () => this.#peers.delete(peer))

@@ -57,7 +57,7 @@ export const makeDecoder = <A, I>(schema: Schema.Codec<A, I>, maxDepth: number):
 }
 
 /**
- * The schema's own words, which name places and expectations and repeat nothing of the input. A schema that throws is a
+ * The schema's own words, which name places and expectations and repeat no value of the input. A schema that throws is a
  * mistake of the program, not of the client, and is thrown on.
  */
 const schemaText = (cause: Cause.Cause<Schema.SchemaError>): string => {

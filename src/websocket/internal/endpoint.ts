@@ -37,10 +37,11 @@ export interface Endpoint<In, Out, Params, Query, Principal> {
 const upgraded = HttpServerResponse.empty({ status: 101 })
 
 /** Done when a socket whose handshake failed is closed, so that nobody writes a second answer to it. */
-const untilClosed = (request: Http.IncomingMessage): Effect.Effect<void> =>
-  Effect.callback<void>((resume) => {
-    if (request.socket.destroyed) return resume(Effect.void)
-    request.socket.once("close", () => resume(Effect.void))
+const untilClosed = (request: Http.IncomingMessage): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+  Effect.callback((resume) => {
+    const done = () => resume(Effect.succeed(upgraded))
+    if (request.socket.destroyed) return done()
+    request.socket.once("close", done)
   })
 
 /** Adds an endpoint to the router. */
@@ -80,7 +81,7 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
   const upgrade = (accepted: Handshake.Accepted<Params, Query, Principal>) => {
     if (server.acceptor.draining) return Handshake.answer(Handshake.draining)
     const peer = server.acceptor.accept(accepted.request)
-    if (peer === undefined) return Effect.as(untilClosed(accepted.request), upgraded)
+    if (peer === undefined) return Effect.andThen(Handshake.count("malformed handshake"), untilClosed(accepted.request))
     count(1)
     return SessionRunner.run(parts, accepted, peer).pipe(
       Effect.ensuring(Effect.sync(() => count(-1))),

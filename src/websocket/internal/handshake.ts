@@ -26,10 +26,14 @@ const refuse = (status: number, reason: string, headers: Record<string, string> 
 /** The server is saying goodbye; another one takes the client. */
 export const draining = new Refusal({ status: 503, reason: "the server is stopping", headers: { "retry-after": "1" } })
 
+/** Counts a refusal. */
+export const count = (reason: string): Effect.Effect<void> =>
+  Metric.update(Metric.withAttributes(rejections, { reason }), 1)
+
 /** Answers a refusal and counts it. */
 export const answer = (refusal: Refusal) =>
   Effect.as(
-    Metric.update(Metric.withAttributes(rejections, { reason: refusal.reason }), 1),
+    count(refusal.reason),
     HttpServerResponse.text(refusal.reason, { status: refusal.status, headers: refusal.headers })
   )
 

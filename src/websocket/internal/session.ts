@@ -50,6 +50,7 @@ interface Line<In> {
   readonly endSeen: Deferred.Deferred<void>
   /** Code of the application threw in a callback. */
   readonly defect: Deferred.Deferred<never>
+  readonly onClose: (callback: () => void) => () => void
 }
 
 type Parts<In> = Pick<
@@ -71,15 +72,23 @@ const connect = <In>(parts: Parts<In>, peer: Peer): Line<In> => {
     onEndSeen: () => Deferred.doneUnsafe(endSeen, Exit.void)
   })
   const { decode, invalidReply, now, onInvalid } = parts
+  const callbacks = new Set<() => void>()
   const onDefect = (error: unknown) => Deferred.doneUnsafe(defect, Exit.die(error))
   peer.listen({
     onText: makeReceiver({ limits, decode, invalidReply, now, onInvalid, onDefect, inbox, peer }),
     onClose: (code) => {
+      for (const callback of Array.from(callbacks)) callback()
+      callbacks.clear()
       inbox.end(Exit.void)
       Deferred.doneUnsafe(closed, Exit.succeed(code))
     }
   })
-  return { peer, inbox, closed, endSeen, defect }
+  const onClose = (callback: () => void) => {
+    if (peer.closed) callback()
+    else callbacks.add(callback)
+    return () => void callbacks.delete(callback)
+  }
+  return { peer, inbox, closed, endSeen, defect, onClose }
 }
 
 /**
@@ -90,7 +99,7 @@ const effectMustEnd = <In>({ server, turn }: Parts<In>, line: Line<In>): Effect.
   Deferred.await(line.closed).pipe(
     Effect.andThen(
       Effect.suspend(() =>
-        line.inbox.touched
+        line.inbox.touched && !server.acceptor.draining
           ? Effect.timeoutOption(Deferred.await(line.endSeen), server.limits.handlerTimeout)
           : Effect.void
       )
@@ -99,9 +108,8 @@ const effectMustEnd = <In>({ server, turn }: Parts<In>, line: Line<In>): Effect.
   )
 
 /** Async functions cannot be interrupted: they are told, waited for, and then left behind, which is logged. */
-const asyncMustEnd = <In>({ path, server }: Parts<In>, line: Line<In>, abort: AbortController): Effect.Effect<void> =>
+const asyncMustEnd = <In>({ path, server }: Parts<In>, line: Line<In>): Effect.Effect<void> =>
   Deferred.await(line.closed).pipe(
-    Effect.andThen(Effect.sync(() => abort.abort())),
     Effect.andThen(Effect.sleep(server.limits.handlerTimeout)),
     Effect.andThen(Metric.update(Metric.withAttributes(metrics.handlerOverruns, { route: path }), 1)),
     Effect.andThen(Effect.logWarning("an async handler runs on although its connection is gone"))
@@ -111,14 +119,13 @@ const asyncMustEnd = <In>({ path, server }: Parts<In>, line: Line<In>, abort: Ab
 const runHandler = <In, Out, Params, Query, Principal>(
   parts: RouteParts<In, Out, Params, Query, Principal>,
   line: Line<In>,
-  session: Session<In, Out, Params, Query, Principal>,
-  abort: AbortController
+  session: Session<In, Out, Params, Query, Principal>
 ): Effect.Effect<unknown, unknown> =>
   Effect.suspend(() => {
     const handled = parts.handle(session)
     const [handler, mustEnd] = Effect.isEffect(handled)
       ? [handled, effectMustEnd(parts, line)]
-      : [Effect.promise(() => handled), asyncMustEnd(parts, line, abort)]
+      : [Effect.promise(() => handled), asyncMustEnd(parts, line)]
     // Only the contenders can be interrupted, each in a fiber of its own; the session itself sees them end.
     return Effect.raceAllFirst([handler, mustEnd, Deferred.await(line.defect)].map(Effect.interruptible))
   })
@@ -148,11 +155,13 @@ export const run = <In, Out, Params, Query, Principal>(
 ): Effect.Effect<void> => {
   const line = connect(parts, peer)
   const abort = new AbortController()
+  line.onClose(() => abort.abort())
   const connection: Connection<Principal> = {
     id: parts.server.acceptor.nextId(),
     principal: accepted.principal,
     remoteAddress: accepted.request.socket.remoteAddress,
-    close: (code, reason) => peer.close(code, reason)
+    close: (code, reason) => peer.close(code, reason),
+    onClose: line.onClose
   }
   const session: Session<In, Out, Params, Query, Principal> = {
     messages: new Cursor(line.inbox).view((message) => message),
@@ -163,7 +172,7 @@ export const run = <In, Out, Params, Query, Principal>(
     principal: accepted.principal,
     signal: abort.signal
   }
-  const handled = Effect.scoped(runHandler(parts, line, session, abort)).pipe(
+  const handled = Effect.scoped(runHandler(parts, line, session)).pipe(
     Effect.provideService(CurrentReceiver, connection),
     Effect.tapCause((cause) => reportFailure(parts.path, cause)),
     Effect.exit
