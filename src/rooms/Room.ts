@@ -1,0 +1,95 @@
+/**
+ * One room as its users see it: membership, events, and what the handlers of a live room are told.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type { PublishOptions, ReadError, SubscribeOptions } from "../channels/Channels.ts"
+import type { Receiver, Subscription } from "../channels/Subscription.ts"
+import type { Ref } from "../Ref.ts"
+import type { Member } from "./Member.ts"
+import type { Events, RoomEvent } from "./RoomApi.ts"
+import type { RoomError } from "./RoomError.ts"
+
+/** A place in a room; given back when its scope closes, when it is disposed, or when the member is gone. */
+export interface Membership<E, Data> extends Disposable {
+  readonly ref: Ref<E>
+  readonly member: Member<Data>
+  /** Gives the place back. False when it was no longer held; a later join of the same member is not touched. */
+  readonly leave: () => boolean
+}
+
+/** Options of a single join. */
+export interface JoinOptions {
+  /** Who joins; by default the connection on whose behalf the fiber works, or else a member with an id of its own. */
+  readonly as?: Receiver | undefined
+}
+
+/** What a policy is asked about. */
+export interface JoinRequest<E, Data> {
+  readonly ref: Ref<E>
+  readonly member: Receiver
+  readonly data: Data
+}
+
+/** What a policy is asked about, and what a handler is told. */
+export interface PublishRequest<E, Ev extends Events> {
+  readonly ref: Ref<E>
+  readonly member: Receiver
+  readonly message: RoomEvent<Ev>
+}
+
+/** Handlers of a live room. They run one at a time, in arrival order; one that dies is logged and counted. */
+export interface Handlers<E, Ev extends Events, Data> {
+  readonly onJoin?: ((member: Member<Data>) => Effect.Effect<void>) | undefined
+  /** The reason is `"left"`, `"gone"` for a member whose connection ended, or that of `close`. */
+  readonly onLeave?: ((member: Member<Data>, reason: string) => Effect.Effect<void>) | undefined
+  /** What members publish. Without it, it is broadcast to the others. */
+  readonly onMessage?: ((request: PublishRequest<E, Ev>) => Effect.Effect<void>) | undefined
+}
+
+/** One room, whether it is live or not: asking for it creates nothing. */
+export interface Room<E, Ev extends Events, Data> {
+  readonly ref: Ref<E>
+  /** The identifier of the reference. */
+  readonly name: string
+  /**
+   * Joins until the scope closes. Fails with `RoomError`: the policy refused, the room is full, busy or closed, or the
+   * member is gone; then nothing stays behind. A member that joins again gets its new data and no second place.
+   */
+  readonly join: (data: Data, options?: JoinOptions) => Effect.Effect<Membership<E, Data>, RoomError, Scope.Scope>
+  /** Joins until the caller leaves or disposes the membership; for code outside of scopes. */
+  readonly open: (data: Data, options?: JoinOptions) => Effect.Effect<Membership<E, Data>, RoomError>
+  /** Takes a member out. False when it was not in. */
+  readonly leave: (member: Receiver) => Effect.Effect<boolean>
+  /** The members on this node, in the order of their joins. */
+  readonly members: Effect.Effect<ReadonlyArray<Member<Data>>>
+  /** The number of members on this node. */
+  readonly size: Effect.Effect<number>
+  /** Publishes an event to every subscription of the room. Does not fail and asks no policy: it is the server's. */
+  readonly broadcast: <const Name extends keyof Ev & string>(
+    event: Name,
+    data: Ev[Name]["Type"],
+    options?: PublishOptions
+  ) => Effect.Effect<void>
+  /**
+   * Publishes an event on behalf of a member: asks the policy, then hands it to `onMessage`, or without that
+   * broadcasts it to the others. Returns when it was accepted, not when it was handled.
+   */
+  readonly publish: <const Name extends keyof Ev & string>(
+    event: Name,
+    data: Ev[Name]["Type"],
+    options?: JoinOptions
+  ) => Effect.Effect<void, RoomError>
+  /**
+   * Subscribes to the events of the room, like `Channels.subscribe`; or, given a function, calls it with every event
+   * until the returned function is called. A function that throws is logged and called with the next.
+   */
+  readonly subscribe: {
+    (handler: (event: RoomEvent<Ev>) => void): () => void
+    <const O extends SubscribeOptions<RoomEvent<Ev>>>(
+      options?: O
+    ): Effect.Effect<Subscription<RoomEvent<Ev>, ReadError<O>>, never, Scope.Scope>
+  }
+  /** Takes every member out, ends the actor when its mailbox is empty, and refuses joins until then. */
+  readonly close: (reason: string) => Effect.Effect<void>
+}

@@ -1,0 +1,50 @@
+/**
+ * How joining a room and publishing to it can fail.
+ */
+import * as Schema from "effect/Schema"
+
+/** The room has as many members as it takes. */
+export class RoomFull extends Schema.TaggedError<RoomFull>()("RoomFull", { capacity: Schema.Int }) {
+  override get message(): string {
+    return `the room is full: it takes ${this.capacity} members`
+  }
+}
+
+/** The room's handlers are behind by as many messages as its mailbox takes; try again. */
+export class RoomBusy extends Schema.TaggedError<RoomBusy>()("RoomBusy", { mailboxCapacity: Schema.Int }) {
+  override get message(): string {
+    return `the room is busy: ${this.mailboxCapacity} messages wait for its handlers`
+  }
+}
+
+/** The room's policy said no. */
+export class NotAllowed extends Schema.TaggedError<NotAllowed>()("NotAllowed", {
+  action: Schema.Literals(["join", "publish"])
+}) {
+  override get message(): string {
+    return `not allowed to ${this.action}`
+  }
+}
+
+/** The room was closed, or its body failed for good, while this was under way. */
+export class RoomClosed extends Schema.TaggedError<RoomClosed>()("RoomClosed", { reason: Schema.String }) {
+  override get message(): string {
+    return `the room is closed: ${this.reason}`
+  }
+}
+
+/** Whoever was to join has gone meanwhile; nothing of it stays behind. */
+export class MemberGone extends Schema.TaggedError<MemberGone>()("MemberGone", {}) {
+  override get message(): string {
+    return "the member has gone"
+  }
+}
+
+/** Fails joining or publishing; `reason` says why. */
+export class RoomError extends Schema.TaggedError<RoomError>()("RoomError", {
+  reason: Schema.Union([RoomFull, RoomBusy, NotAllowed, RoomClosed, MemberGone])
+}) {
+  override get message(): string {
+    return this.reason.message
+  }
+}

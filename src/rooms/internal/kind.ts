@@ -1,0 +1,156 @@
+/**
+ * All rooms of one kind on this node: members, actors, and the steps of joining and publishing.
+ */
+import type * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Metric from "effect/Metric"
+import type * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type { Receiver } from "../../channels/Subscription.ts"
+import { MemberGone, RoomBusy, RoomClosed, RoomError, RoomFull } from "../RoomError.ts"
+import { Actor } from "./actor.ts"
+import { Members } from "./members.ts"
+import * as metrics from "./metrics.ts"
+import type { Member } from "../Member.ts"
+import type * as RoomState from "../RoomState.ts"
+
+/** What the handlers of a room are told, whatever else they know. */
+export interface MemberHandlers<Data> {
+  readonly onJoin?: ((member: Member<Data>) => Effect.Effect<void>) | undefined
+  readonly onLeave?: ((member: Member<Data>, reason: string) => Effect.Effect<void>) | undefined
+}
+
+export interface KindOptions<H> {
+  readonly name: string
+  readonly capacity: number
+  readonly mailboxCapacity: number
+  readonly maxIdleTime: Duration.Duration
+  readonly defectRetryPolicy: Schedule.Schedule<unknown>
+  /** The body of the room with this identifier; undefined for rooms without handlers. */
+  readonly body: ((identifier: string) => Effect.Effect<H, never, Scope.Scope>) | undefined
+  readonly clock: Clock.Clock
+  readonly context: Context.Context<never>
+}
+
+export class Kind<Data, H extends MemberHandlers<Data>> {
+  readonly #options: KindOptions<H>
+  readonly #actors = new Map<string, Actor<H>>()
+  readonly #attributes: { readonly kind: string }
+  readonly members: Members<Data>
+  #memberCount = 0
+  #closed = false
+
+  constructor(options: KindOptions<H>) {
+    this.#options = options
+    this.#attributes = { kind: options.name }
+    const gauge = Metric.withAttributes(metrics.roomMembers, this.#attributes)
+    const count = (change: number) => gauge.updateUnsafe((this.#memberCount += change), options.context)
+    this.members = new Members<Data>({
+      onJoined: (identifier, member) => {
+        count(1)
+        this.#actors.get(identifier)?.offer((handlers) => handlers.onJoin?.(member) ?? Effect.void)
+      },
+      onLeft: (identifier, member, reason) => {
+        count(-1)
+        this.#actors.get(identifier)?.offer((handlers) => handlers.onLeave?.(member, reason) ?? Effect.void)
+      }
+    })
+  }
+
+  get actorCount(): number {
+    return this.#actors.size
+  }
+
+  /** Fails with a reason, and counts it. */
+  refuse(reason: RoomError["reason"]): Effect.Effect<never, RoomError> {
+    const refusals = Metric.withAttributes(metrics.roomRefusals, { ...this.#attributes, reason: reason._tag })
+    return Effect.andThen(Metric.update(refusals, 1), Effect.fail(new RoomError({ reason })))
+  }
+
+  /** The actor of a room once its body has run, started if there is none; undefined for rooms without handlers. */
+  actor(identifier: string): Effect.Effect<Actor<H> | undefined, RoomError> {
+    return Effect.suspend(() => {
+      if (this.#closed) return this.refuse(new RoomClosed({ reason: "the server stops" }))
+      if (this.#options.body === undefined) return Effect.undefined
+      const actor = this.#actors.get(identifier) ?? this.#start(identifier, this.#options.body(identifier))
+      return Effect.flatMap(actor.ready, (ready) =>
+        ready ? Effect.succeed(actor) : this.refuse(new RoomClosed({ reason: "its body failed" }))
+      )
+    })
+  }
+
+  #start(identifier: string, body: Effect.Effect<H, never, Scope.Scope>): Actor<H> {
+    const { context, defectRetryPolicy, mailboxCapacity, maxIdleTime, name } = this.#options
+    const defects = Metric.withAttributes(metrics.roomDefects, this.#attributes)
+    const actor: Actor<H> = new Actor<H>(
+      {
+        body,
+        mailboxCapacity,
+        maxIdleTime,
+        defectRetryPolicy,
+        isIdle: () => this.members.size(identifier) === 0,
+        onDefect: (cause: Cause.Cause<never>) =>
+          Effect.andThen(Metric.update(defects, 1), Effect.logError(`a handler of a ${name} room died`, cause)),
+        onEnd: () => {
+          this.#actors.delete(identifier)
+        }
+      },
+      // Known before it runs, since its body may ask for the room.
+      (run) => Effect.runForkWith(context)(Effect.andThen(Effect.yieldNow, run))
+    )
+    this.#actors.set(identifier, actor)
+    return actor
+  }
+
+  /**
+   * Takes a place in a room, in one step with every check. The membership ends with the member, in the very step in
+   * which it goes.
+   */
+  join(
+    identifier: string,
+    member: Receiver,
+    data: Data,
+    restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+  ): Effect.Effect<RoomState.Membership<Data>, RoomError> {
+    return Effect.flatMap(restore(this.actor(identifier)), (actor) => {
+      // It may have ended while we were told that it is ready.
+      if (actor?.ended === true) return this.join(identifier, member, data, restore)
+      if (this.#closed) return this.refuse(new RoomClosed({ reason: "the server stops" }))
+      const { capacity, clock, mailboxCapacity } = this.#options
+      if (actor?.busy === true) return this.refuse(new RoomBusy({ mailboxCapacity }))
+      const joined = this.members.join(identifier, member, data, clock.currentTimeMillisUnsafe(), capacity)
+      if (joined === undefined) return this.refuse(new RoomFull({ capacity }))
+      return this.members.holds(identifier, joined) ? Effect.succeed(joined) : this.refuse(new MemberGone({}))
+    })
+  }
+
+  /** Gives the handlers of a live room a turn; false where there are none. */
+  tell(identifier: string, job: (handlers: H) => Effect.Effect<void>): Effect.Effect<boolean, RoomError> {
+    return Effect.suspend(() => {
+      const actor = this.#actors.get(identifier)
+      if (actor === undefined) return Effect.succeed(false)
+      if (actor.busy) return this.refuse(new RoomBusy({ mailboxCapacity: this.#options.mailboxCapacity }))
+      actor.offer(job)
+      return Effect.succeed(true)
+    })
+  }
+
+  /** Takes everybody out; the actor ends when its mailbox is empty. */
+  close(identifier: string, reason: string): void {
+    for (const { id } of this.members.of(identifier)) this.members.leave(identifier, id, reason)
+    this.#actors.get(identifier)?.end()
+  }
+
+  /** No room takes anybody any more. */
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    this.#closed = true
+    const actors = Array.from(this.#actors.values())
+    for (const [identifier] of this.members.rooms) {
+      for (const { id } of this.members.of(identifier)) this.members.leave(identifier, id, "the server stops")
+    }
+    return Effect.forEach(actors, (actor) => actor.stop, { concurrency: "unbounded", discard: true })
+  })
+}

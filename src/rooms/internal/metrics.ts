@@ -1,0 +1,19 @@
+/**
+ * Metrics of rooms; labelled by kind of room, never by room or member.
+ */
+import * as Metric from "effect/Metric"
+
+/** Handlers and bodies of rooms that died, by kind of room. */
+export const roomDefects = Metric.counter("effect_rooms_room_defects", {
+  description: "bodies and handlers of rooms that died",
+  incremental: true
+})
+
+/** Joins and publishes that were refused, by kind of room and reason. */
+export const roomRefusals = Metric.counter("effect_rooms_room_refusals", {
+  description: "joins and publishes that rooms refused",
+  incremental: true
+})
+
+/** Members of rooms on this node, by kind of room. */
+export const roomMembers = Metric.gauge("effect_rooms_room_members", { description: "members of rooms on this node" })

@@ -1,0 +1,92 @@
+/**
+ * The face of one room: what users do with it, in terms of its kind and its channel.
+ */
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Predicate from "effect/Predicate"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Channels } from "../../channels/Channels.ts"
+import { CurrentReceiver, type Receiver } from "../../channels/Subscription.ts"
+import type { Ref } from "../../Ref.ts"
+import type { Handlers, JoinOptions, JoinRequest, Membership, PublishRequest, Room } from "../Room.ts"
+import type { Events, RoomEvent } from "../RoomApi.ts"
+import { NotAllowed, type RoomError } from "../RoomError.ts"
+import type { Kind } from "./kind.ts"
+import { toMember } from "./members.ts"
+
+export interface RoomParts<E, Ev extends Events, Data> {
+  readonly kind: Kind<Data, Handlers<E, Ev, Data>>
+  readonly channel: Channels<E, RoomEvent<Ev>>
+  readonly canJoin: (request: JoinRequest<E, Data>) => Effect.Effect<boolean>
+  readonly canPublish: (request: PublishRequest<E, Ev>) => Effect.Effect<boolean>
+  /** Names a member that is no connection. */
+  readonly nextId: () => string
+}
+
+export const makeRoom = <E, Ev extends Events, Data>(parts: RoomParts<E, Ev, Data>, ref: Ref<E>): Room<E, Ev, Data> => {
+  const { channel, kind } = parts
+  const { identifier } = ref
+  const { members } = kind
+
+  const whoever = (options: JoinOptions | undefined): Effect.Effect<Receiver> =>
+    options?.as === undefined
+      ? Effect.map(CurrentReceiver, (receiver) => receiver ?? { id: parts.nextId() })
+      : Effect.succeed(options.as)
+
+  const joinIn = (scope: Scope.Scope | undefined, data: Data, options: JoinOptions | undefined) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        const member = yield* whoever(options)
+        const allowed = yield* restore(parts.canJoin({ ref, member, data }))
+        if (!allowed) return yield* kind.refuse(new NotAllowed({ action: "join" }))
+        const joined = yield* kind.join(identifier, member, data, restore)
+        const leave = () => members.leave(identifier, member.id, "left", joined.generation)
+        if (scope !== undefined) yield* Scope.addFinalizer(scope, Effect.sync(leave))
+        const membership: Membership<E, Data> = { ref, member: toMember(joined), leave, [Symbol.dispose]: leave }
+        return membership
+      })
+    )
+
+  const callWith = (handler: (event: RoomEvent<Ev>) => void): (() => void) => {
+    const call = (event: RoomEvent<Ev>) =>
+      Effect.ignoreCause(
+        Effect.sync(() => handler(event)),
+        { log: "Error", message: "a room's subscriber threw" }
+      )
+    const read = Effect.flatMap(channel.subscribe(ref), ({ stream }) => Stream.runForEach(stream, call))
+    const fiber = Effect.runFork(Effect.scoped(read))
+    return () => {
+      Effect.runFork(Fiber.interrupt(fiber))
+    }
+  }
+
+  const publish = (message: RoomEvent<Ev>, options: JoinOptions | undefined): Effect.Effect<void, RoomError> =>
+    Effect.gen(function* () {
+      const member = yield* whoever(options)
+      const request = { ref, member, message }
+      const allowed = yield* parts.canPublish(request)
+      if (!allowed) return yield* kind.refuse(new NotAllowed({ action: "publish" }))
+      const broadcast = channel.publish(ref, message, { except: member })
+      const handled = yield* kind.tell(identifier, (handlers) => handlers.onMessage?.(request) ?? broadcast)
+      if (!handled) yield* broadcast
+    })
+
+  const toEvent = (event: string, data: unknown) => ({ event, data }) as RoomEvent<Ev>
+  return {
+    ref,
+    name: identifier,
+    join: (data, options) => Effect.flatMap(Effect.scope, (scope) => joinIn(scope, data, options)),
+    open: (data, options) => joinIn(undefined, data, options),
+    leave: (member) => Effect.sync(() => members.leave(identifier, member.id, "left")),
+    members: Effect.sync(() => members.of(identifier)),
+    size: Effect.sync(() => members.size(identifier)),
+    broadcast: (event, data, options) => channel.publish(ref, toEvent(event, data), options),
+    publish: (event, data, options) => publish(toEvent(event, data), options),
+    subscribe: ((options?: unknown) =>
+      Predicate.isFunction(options)
+        ? callWith(options as (event: RoomEvent<Ev>) => void)
+        : channel.subscribe(ref, options as {})) as Room<E, Ev, Data>["subscribe"],
+    close: (reason) => Effect.sync(() => kind.close(identifier, reason))
+  }
+}
