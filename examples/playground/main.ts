@@ -6,6 +6,7 @@ import { Config, Console, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { RoomsServer } from "effect-rooms/websocket"
 import { createServer } from "node:http"
+import { BoardRoutes, BoardServices } from "./board.ts"
 import { ChatChannels, ChatRoutes } from "./chat.ts"
 import { Pages } from "./pages.ts"
 
@@ -37,9 +38,9 @@ const PrintUrls = Layer.effectDiscard(
   })
 )
 
-HttpRouter.serve(Layer.merge(ChatRoutes, Pages), { disableLogger: true, disableListenLog: true }).pipe(
+HttpRouter.serve(Layer.mergeAll(ChatRoutes, BoardRoutes, Pages), { disableLogger: true, disableListenLog: true }).pipe(
   Layer.merge(PrintUrls),
-  Layer.provide([ChatChannels, Server]),
+  Layer.provide([ChatChannels, BoardServices, Server]),
   Layer.launch,
   NodeRuntime.runMain
 )

@@ -1,11 +1,12 @@
 /**
- * The pages of the playground, and its health.
+ * The pages of the playground, and its health. The chat page shares its path with a socket: see `board.ts`.
  */
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import { fileURLToPath } from "node:url"
 
-const page = (name: string) =>
+/** Answers with a page of the folder `pages`. */
+export const page = (name: string) =>
   HttpServerResponse.file(fileURLToPath(new URL(`pages/${name}`, import.meta.url)), {
     contentType: "text/html; charset=utf-8",
     headers: {
@@ -17,6 +18,6 @@ const page = (name: string) =>
   }).pipe(Effect.orDie)
 
 export const Pages = Layer.mergeAll(
-  HttpRouter.add("GET", "/", page("chat.html")),
+  HttpRouter.add("GET", "/board", page("board.html")),
   HttpRouter.add("GET", "/health", HttpServerResponse.jsonUnsafe({ status: "ok" }))
 )

@@ -7,6 +7,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as HttpRouter from "effect/http/HttpRouter"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type { Authenticator } from "./Authenticator.ts"
@@ -78,7 +79,7 @@ export const make = <In, Out, Params extends Fields = {}, Query extends Fields =
  * `handlerTimeout` to come back, and so does an async function, which cannot be interrupted and is then left behind and
  * logged. Whichever way it ends, the scope's finalizers run.
  *
- * A request that is no WebSocket handshake gets 426; one from a foreign origin 403; while the server drains 503.
+ * A request that is no WebSocket handshake gets 426, or what `otherwise` answers; a handshake from a foreign origin 403; while the server drains 503.
  * Middleware made with `HttpRouter.middleware` applies before the upgrade and can provide services to the handler.
  *
  * @example
@@ -100,10 +101,23 @@ export const make = <In, Out, Params extends Fields = {}, Query extends Fields =
  * )
  * ```
  */
-export const layer = <In, Out, Params extends Fields, Query extends Fields, Principal, RA, Handled extends Handling>(
+export const layer = <
+  In,
+  Out,
+  Params extends Fields,
+  Query extends Fields,
+  Principal,
+  RA,
+  Handled extends Handling,
+  RP = never
+>(
   route: WebSocketRoute<In, Out, Params, Query, Principal, RA>,
-  handle: (session: Session<In, Out, Decoded<Params>, Decoded<Query>, Principal>) => Handled
-): Layer.Layer<never, never, Requirements<RA, Handled>> => {
+  handle: (session: Session<In, Out, Decoded<Params>, Decoded<Query>, Principal>) => Handled,
+  more: {
+    /** Answers requests that are no WebSocket handshake, so that a page and a socket can share a path. */
+    readonly otherwise?: Effect.Effect<HttpServerResponse.HttpServerResponse, never, RP> | undefined
+  } = {}
+): Layer.Layer<never, never, Requirements<RA | RP, Handled>> => {
   const { path, options } = route
   return Layer.effectDiscard(
     Endpoint.add({
@@ -114,7 +128,8 @@ export const layer = <In, Out, Params extends Fields, Query extends Fields, Prin
       outgoing: options.outgoing,
       allowQueryToken: options.allowQueryToken ?? false,
       invalidReply: options.invalidReply,
-      // The router provides what these two require; that is what `Requirements` says.
+      // The router provides what these require; that is what `Requirements` says.
+      otherwise: more.otherwise as Effect.Effect<HttpServerResponse.HttpServerResponse> | undefined,
       authenticate: options.authenticate as Authenticator<Principal> | undefined,
       handle: handle as (session: Session<In, Out, Decoded<Params>, Decoded<Query>, Principal>) => Promise<unknown>
     })

@@ -27,6 +27,8 @@ export interface Endpoint<In, Out, Params, Query, Principal> {
   readonly outgoing: Schema.Codec<Out, unknown>
   readonly authenticate: Authenticator<Principal> | undefined
   readonly allowQueryToken: boolean
+  /** The answer to a request that is no handshake, where there is another than 426. */
+  readonly otherwise: Effect.Effect<HttpServerResponse.HttpServerResponse> | undefined
   readonly invalidReply: ((invalid: InvalidMessage) => unknown) | undefined
   readonly handle: (
     session: Session<In, Out, Params, Query, Principal>
@@ -88,11 +90,13 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
       Effect.as(upgraded)
     )
   }
+  const answer = Effect.uninterruptibleMask((restore) =>
+    Effect.matchEffect(restore(handshake), { onSuccess: upgrade, onFailure: Handshake.answer })
+  )
+  const { otherwise } = endpoint
   yield* router.add(
     "GET",
     path,
-    Effect.uninterruptibleMask((restore) =>
-      Effect.matchEffect(restore(handshake), { onSuccess: upgrade, onFailure: Handshake.answer })
-    )
+    otherwise === undefined ? answer : Effect.flatMap(Handshake.isHandshake(server), (is) => (is ? answer : otherwise))
   )
 })

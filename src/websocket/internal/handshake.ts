@@ -37,6 +37,13 @@ export const answer = (refusal: Refusal) =>
     HttpServerResponse.text(refusal.reason, { status: refusal.status, headers: refusal.headers })
   )
 
+const incoming = (request: HttpServerRequest.HttpServerRequest): Http.IncomingMessage =>
+  NodeHttpServerRequest.toIncomingMessage(request) as Http.IncomingMessage
+
+/** Whether a request asks for a WebSocket. */
+export const isHandshake = ({ acceptor }: RoomsServer["Service"]) =>
+  Effect.map(HttpServerRequest.HttpServerRequest, (request) => acceptor.canUpgrade(incoming(request)))
+
 /** What is known of a connection once it may be upgraded. */
 export interface Accepted<Params, Query, Principal> {
   readonly request: Http.IncomingMessage
@@ -63,7 +70,7 @@ export const handshake = <Params, Query, Principal, RA>({
 }: HandshakeOptions<Params, Query, Principal, RA>) =>
   Effect.gen(function* () {
     const serverRequest = yield* HttpServerRequest.HttpServerRequest
-    const request = NodeHttpServerRequest.toIncomingMessage(serverRequest) as Http.IncomingMessage
+    const request = incoming(serverRequest)
     if (!server.acceptor.canUpgrade(request)) {
       return yield* refuse(426, "this is a WebSocket endpoint", { upgrade: "websocket", connection: "upgrade" })
     }

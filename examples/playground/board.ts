@@ -1,0 +1,219 @@
+/**
+ * The kanban: who looks at a board and what happens on it, over WebSockets, HTTP and Server-Sent Events.
+ */
+import { Effect, Exit, Layer, Predicate, Schema, Scope, Stream } from "effect"
+import { type HttpServerError, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { type Connection, type Presence, type Ref, RoomApi, type RoomError, Rooms } from "effect-rooms"
+import { EventSource, WebSocketRoute } from "effect-rooms/websocket"
+import { page } from "./pages.ts"
+import { attend, BoardPresence, PresenceList, Status } from "./presence.ts"
+import { Username } from "./protocol.ts"
+import { Board, ListId, NewTask, NoTask, Task, Tasks, TooManyTasks } from "./tasks.ts"
+
+const BoardApi = RoomApi.make("board", {
+  key: Board,
+  events: {
+    task_created: Schema.Struct({ task: Task }),
+    task_moved: Schema.Struct({ task: Task }),
+    task_deleted: Schema.Struct({ taskId: Schema.String }),
+    user_joined: Schema.Struct({ viewers: Schema.Int }),
+    user_left: Schema.Struct({ viewers: Schema.Int })
+  },
+  member: Schema.Struct({})
+})
+type BoardEvent = RoomApi.RoomEvent<typeof BoardApi.events>
+
+class Boards extends Rooms.Service<Boards>()("playground/Boards", BoardApi) {}
+
+const boardId = Board.ref.schema
+
+const Incoming = Schema.Union([
+  Schema.Struct({ type: Schema.Literal("join"), boardId, username: Schema.optionalKey(Username) }),
+  Schema.Struct({ type: Schema.Literal("leave"), boardId }),
+  Schema.Struct({ type: Schema.Literal("status"), boardId, status: Status }),
+  Schema.Struct({ type: Schema.Literal("ping") }),
+  Schema.Struct({ type: Schema.Literal("create"), boardId, ...NewTask.fields }),
+  Schema.Struct({ type: Schema.Literal("move"), boardId, taskId: Schema.String, listId: ListId })
+])
+type Incoming = typeof Incoming.Type
+
+const { task_created, task_deleted, task_moved, user_joined, user_left } = BoardApi.events
+
+/** An event of a board as clients see it: its name is the type, its fields stand beside it. */
+const Event = Schema.Union([
+  Schema.Struct({ type: Schema.Literals(["task_created", "task_moved"]), ...task_created.fields }),
+  Schema.Struct({ type: Schema.Literal("task_deleted"), ...task_deleted.fields }),
+  Schema.Struct({ type: Schema.Literals(["user_joined", "user_left"]), ...user_joined.fields })
+])
+const Outgoing = Schema.Union([
+  Event,
+  Schema.Struct({ type: Schema.Literal("joined"), boardId, viewers: Schema.Int }),
+  PresenceList,
+  Schema.Struct({ type: Schema.Literal("pong") }),
+  Schema.Struct({ error: Schema.String })
+])
+
+const toEvent = ({ data, event }: BoardEvent) => ({ type: event, ...data }) as typeof Event.Type
+
+const known: ReadonlyArray<string> = ["join", "leave", "status", "ping", "create", "move"]
+
+/** Says what is wrong in the words a reader of the tutorial expects. */
+const invalidReply = ({ input, message }: WebSocketRoute.InvalidMessage) => {
+  if (!Predicate.isObject(input)) return { error: "Invalid message" }
+  if (!Predicate.isString(input["type"]) || !known.includes(input["type"])) {
+    return { error: `Unknown type: ${String(input["type"]).slice(0, 50)}` }
+  }
+  return { error: input["boardId"] === undefined && input["type"] !== "ping" ? "boardId is required" : message }
+}
+
+/**
+ * Looks at a board until the scope closes: a member of its room, whose events go to the client; with a name, present as
+ * well. Answers with the way to change one's status.
+ */
+const look = Effect.fnUntraced(function* (
+  board: Ref.Ref<Board>,
+  username: string | undefined,
+  connection: Connection.Connection,
+  send: (message: typeof Outgoing.Type) => boolean
+) {
+  const room = (yield* Boards).get(board)
+  const events = yield* room.subscribe()
+  const announceLeave = Effect.flatMap(room.size, (viewers) => room.broadcast("user_left", { viewers }))
+  yield* Effect.addFinalizer(() => announceLeave)
+  yield* room.join({}, { as: connection })
+  const viewers = yield* room.size
+  send({ type: "joined", boardId: board, viewers })
+  yield* room.broadcast("user_joined", { viewers }, { except: connection })
+  yield* Effect.forkScoped(Stream.runForEach(events.stream, (event) => Effect.sync(() => send(toEvent(event)))))
+  return username === undefined ? undefined : yield* attend(board, connection.id, username, send)
+})
+
+const options = { incoming: Incoming, outgoing: Outgoing, invalidReply }
+type Session = WebSocketRoute.Session<Incoming, typeof Outgoing.Type, unknown, unknown, unknown>
+
+type AnswerError = NoTask | TooManyTasks | RoomError.RoomError | Presence.PresenceError
+
+const handle = Effect.fnUntraced(function* ({ connection, messages, send }: Session) {
+  const boards = yield* Boards
+  const tasks = yield* Tasks
+  const own = yield* Effect.scope
+  /** A scope for each board this connection looks at; all of them end with the connection's. */
+  const looking = new Map<string, Scope.Closeable>()
+  const statusAt = new Map<string, Effect.Success<ReturnType<typeof look>>>()
+
+  const join = Effect.fnUntraced(function* (board: Ref.Ref<Board>, username: string | undefined) {
+    if (looking.has(board.identifier)) {
+      return send({ type: "joined", boardId: board, viewers: yield* boards.get(board).size })
+    }
+    const scope = yield* Scope.fork(own)
+    looking.set(board.identifier, scope)
+    const setStatus = yield* Scope.provide(look(board, username, connection, send), scope)
+    return statusAt.set(board.identifier, setStatus)
+  })
+
+  const leave = Effect.fnUntraced(function* (board: Ref.Ref<Board>) {
+    const scope = looking.get(board.identifier)
+    looking.delete(board.identifier)
+    statusAt.delete(board.identifier)
+    if (scope !== undefined) yield* Scope.close(scope, Exit.void)
+  })
+
+  const others = { except: connection }
+  const answer = (message: Incoming): Effect.Effect<unknown, AnswerError, Boards | BoardPresence> => {
+    switch (message.type) {
+      case "ping":
+        return Effect.sync(() => send({ type: "pong" }))
+      case "join":
+        return join(message.boardId, message.username?.trim() || undefined)
+      case "status":
+        return statusAt.get(message.boardId.identifier)?.(message.status) ?? Effect.void
+      case "leave":
+        return leave(message.boardId)
+      case "create":
+        return Effect.flatMap(tasks.create(message.boardId, message), (task) =>
+          boards.get(task.boardId).broadcast("task_created", { task }, others)
+        )
+      case "move":
+        return Effect.flatMap(tasks.move(message.taskId, message.listId), (task) =>
+          boards.get(task.boardId).broadcast("task_moved", { task }, others)
+        )
+    }
+  }
+  const answerOrError = (message: Incoming) =>
+    Effect.catch(answer(message), (error) => Effect.sync(() => send({ error: error.message })))
+
+  yield* Stream.runForEach(messages.stream, answerOrError)
+})
+
+/** The tutorial's address, which is the chat page's as well, and one with a name. */
+const RootSocket = WebSocketRoute.layer(WebSocketRoute.make("/", options), handle, { otherwise: page("chat.html") })
+const BoardsSocket = WebSocketRoute.layer(WebSocketRoute.make("/boards", options), handle)
+
+const json = (body: unknown, status = 200) => HttpServerResponse.jsonUnsafe(body, { status })
+const notFound = () => Effect.succeed(json({ error: "no such task" }, 404))
+const badRequest = (error: Schema.SchemaError | HttpServerError.HttpServerError) =>
+  Effect.succeed(json({ error: Schema.isSchemaError(error) ? error.message : "the body is not JSON" }, 400))
+
+const encodeTask = Schema.encodeUnknownSync(Schema.toCodecJson(Task))
+const firstBoard = Board.ref`board-1`
+
+const createTask = Effect.gen(function* () {
+  const { boardId = firstBoard, ...input } = yield* HttpServerRequest.schemaBodyJson(
+    Schema.Struct({ ...NewTask.fields, boardId: Schema.optionalKey(Board.ref.schema) })
+  )
+  const task = yield* (yield* Tasks).create(boardId, input)
+  yield* (yield* Boards).get(boardId).broadcast("task_created", { task })
+  return json(encodeTask(task), 201)
+}).pipe(
+  Effect.catchTag("TooManyTasks", () => Effect.succeed(json({ error: "too many tasks" }, 409))),
+  Effect.catch(badRequest)
+)
+
+const taskId = HttpRouter.schemaPathParams(Schema.Struct({ id: Schema.String }))
+
+const moveTask = Effect.gen(function* () {
+  const { listId } = yield* HttpServerRequest.schemaBodyJson(Schema.Struct({ listId: ListId }))
+  const task = yield* (yield* Tasks).move((yield* taskId).id, listId)
+  yield* (yield* Boards).get(task.boardId).broadcast("task_moved", { task })
+  return json(encodeTask(task))
+}).pipe(Effect.catchTag("NoTask", notFound), Effect.catch(badRequest))
+
+const deleteTask = Effect.gen(function* () {
+  const task = yield* (yield* Tasks).remove((yield* taskId).id)
+  yield* (yield* Boards).get(task.boardId).broadcast("task_deleted", { taskId: task.id })
+  return HttpServerResponse.empty({ status: 204 })
+}).pipe(Effect.catchTag("NoTask", notFound), Effect.catch(badRequest))
+
+const board = Effect.map(
+  HttpRouter.schemaPathParams(Schema.Struct({ boardId: Board.ref.schema })),
+  ({ boardId }) => boardId
+)
+
+const listTasks = Effect.gen(function* () {
+  const tasks = yield* (yield* Tasks).of(yield* board)
+  return json({ tasks: tasks.map((task) => encodeTask(task)) })
+}).pipe(Effect.catch(badRequest))
+
+const encodeEvent = Schema.encodeUnknownSync(Schema.toCodecJson(Event))
+
+/** The same events for those who only listen. */
+const events = Effect.gen(function* () {
+  const subscription = yield* (yield* Boards).get(yield* board).subscribe()
+  return EventSource.response(subscription.stream, {
+    encode: (event) => ({ data: JSON.stringify(encodeEvent(toEvent(event))) })
+  })
+}).pipe(Effect.catch(badRequest))
+
+/** The routes of the kanban. */
+export const BoardRoutes = Layer.mergeAll(
+  RootSocket,
+  BoardsSocket,
+  HttpRouter.add("POST", "/tasks", createTask),
+  HttpRouter.add("PATCH", "/tasks/:id", moveTask),
+  HttpRouter.add("DELETE", "/tasks/:id", deleteTask),
+  HttpRouter.add("GET", "/boards/:boardId/tasks", listTasks),
+  HttpRouter.add("GET", "/boards/:boardId/events", events)
+)
+
+/** What the routes' handlers need. */
+export const BoardServices = Layer.mergeAll(Boards.layer, Tasks.layer, BoardPresence.layer)

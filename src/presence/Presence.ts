@@ -1,0 +1,344 @@
+/**
+ * Presence: who is in which room, as typed entries per user, with the changes as a stream.
+ *
+ * This file says what users see and binds it to scopes; what a change means is `PresenceState.ts`, and who is told
+ * when is `internal/rooms.ts`. It knows nothing of sockets: a connection tracks its user in its scope, and calls `drop`
+ * when its socket is lost. Whoever calls says who the user is, so it must be the authenticated principal.
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { Cursor, type Source } from "../internal/cursor.ts"
+import type { Messages } from "../Messages.ts"
+import { type AnyEntity, Entity, type Ref } from "../Ref.ts"
+import { makeCheck } from "./internal/meta.ts"
+import { ChangesReader, OccupancyReader } from "./internal/readers.ts"
+import type { Reader, Room } from "./internal/room.ts"
+import * as Rooms from "./internal/rooms.ts"
+import { type Change, list, type Listing, type Occupancy } from "./PresenceChange.ts"
+import { type Bounds, checked } from "./PresenceConfig.ts"
+import type { Entry, Status } from "./PresenceEntry.ts"
+import type { PresenceError } from "./PresenceError.ts"
+import * as State from "./PresenceState.ts"
+
+export {
+  apply,
+  type Change,
+  type Counts,
+  type Diff,
+  type Listing,
+  type Occupancy,
+  type Snapshot
+} from "./PresenceChange.ts"
+export type { Bounds } from "./PresenceConfig.ts"
+export type { DeviceEntry, Entry, Event, LeaveReason, Status } from "./PresenceEntry.ts"
+export { PresenceError } from "./PresenceError.ts"
+
+const TypeId = "~effect-rooms/presence/Presence"
+
+/** The entity of the one room of a presence that is made without `room`. */
+export class Everywhere extends Entity<Everywhere>()("Everywhere") {}
+
+/** The one room of a presence that is made without `room`: presence for the whole application. */
+export const everywhere: Ref<Everywhere> = Everywhere.ref.make("everywhere")
+
+/** Names one device of the user; where one is meant and it is left out, the one called `"default"`. */
+export interface DeviceOption {
+  /** 1–128 characters, such as the id of a session that survives reconnects. */
+  readonly device?: string | undefined
+}
+
+/** What is set of a device: its status, `"online"` by default, and metadata, unless there is none to be had. */
+export type Fields<M> = DeviceOption & { readonly status?: Status | undefined } & (undefined extends M
+    ? { readonly meta?: M | undefined }
+    : { readonly meta: M })
+
+/** What is changed of a device; what is left out stays as it is. */
+export interface Edit<M> {
+  readonly status?: Status | undefined
+  readonly meta?: M | undefined
+}
+
+/**
+ * A device that is present while a scope is open.
+ *
+ * It belongs to whoever tracked it last: once another scope tracks the same device, or it was dropped or removed, every
+ * action here does nothing and answers false.
+ */
+export interface Tracked<M> {
+  /** Names the device among the devices of its user. */
+  readonly device: string
+  /** Changes status or metadata. Fails when the metadata is refused. */
+  readonly update: (fields: Edit<M>) => Effect.Effect<boolean, PresenceError>
+  /** Renews `lastSeen`; the device is alive without it. */
+  readonly heartbeat: Effect.Effect<boolean>
+  /**
+   * Says that the connection was lost.
+   *
+   * The device is unstable at once and gone after the grace period, unless it is
+   * tracked or set again, or gives a sign of life; the scope that closes afterwards leaves it alone.
+   */
+  readonly drop: Effect.Effect<boolean>
+}
+
+/**
+ * Knows who is present in which room, on this node and in memory.
+ *
+ * A user with several devices is one entry, which enters with the first device and leaves with the last. Every call is
+ * one step, in effect when it returns. What has nobody present and nobody reading leaves nothing behind. After the end
+ * of the service nobody is present, and calls change nothing.
+ */
+export interface Presence<E, U, M> {
+  readonly [TypeId]: typeof TypeId
+  /** The schema metadata travels in when it leaves the process. */
+  readonly meta: Schema.Codec<M, unknown>
+  /** The entity of the users, whose schema their references travel in. */
+  readonly user: AnyEntity<U>
+  /**
+   * Makes a device present until the scope closes, without heartbeats.
+   *
+   * Without `device` it is a device of its own. A device of that name that is there is taken over: it stays, and whoever
+   * tracked it before cannot touch it any more. Fails when it is refused, and nothing has changed then.
+   */
+  readonly track: (
+    room: Ref<E>,
+    user: Ref<U>,
+    fields: Fields<M>
+  ) => Effect.Effect<Tracked<M>, PresenceError, Scope.Scope>
+  /**
+   * Sets status and metadata of a device, which then lives by signs of life.
+   *
+   * These are `set`, `update` and `heartbeat`; it goes between `timeToLive` and `timeToLive + sweepInterval` after the
+   * last. A device that is tracked stays tracked. Fails when it is refused, and nothing has changed then.
+   */
+  readonly set: (room: Ref<E>, user: Ref<U>, fields: Fields<M>) => Effect.Effect<void, PresenceError>
+  /** Changes a device that is present. Answers false, and creates nothing, when there is none. Fails when refused. */
+  readonly update: (room: Ref<E>, user: Ref<U>, fields: Edit<M> & DeviceOption) => Effect.Effect<boolean, PresenceError>
+  /** Renews `timeToLive` of a device that is present. Answers false, and creates nothing, when there is none. */
+  readonly heartbeat: (room: Ref<E>, user: Ref<U>, options?: DeviceOption) => Effect.Effect<boolean>
+  /** Removes a user, or only the given device, tracked or not; answers false when there was none. */
+  readonly remove: (room: Ref<E>, user: Ref<U>, options?: DeviceOption) => Effect.Effect<boolean>
+  /** Reads the entry of a user; none when absent. */
+  readonly get: (room: Ref<E>, user: Ref<U>) => Effect.Effect<Option.Option<Entry<U, M>>>
+  /** Lists who is present in the order they entered; counts only above `listCap` users. */
+  readonly list: (room: Ref<E>) => Effect.Effect<Listing<U, M>>
+  /**
+   * Removes the devices of all rooms whose time is over and answers how many they were.
+   *
+   * These are the devices that live by signs of life and gave none for `maxAge` (`timeToLive` by default), and those
+   * whose grace period is over; never one that is tracked. Runs by itself every `sweepInterval`.
+   */
+  readonly cleanup: (maxAge?: Duration.Input) => Effect.Effect<number>
+  /**
+   * Subscribes until the scope closes: the whole state first, then what changes.
+   *
+   * The state is that of the moment this returns. A diff comes at most `batchWindow` after what it tells, and holds all
+   * of a window; what was undone within one is not told, nor are heartbeats. In a room where more than `listCap` users
+   * change within a window, diffs come sooner.
+   *
+   * A reader that falls more than `maxBehind` diffs behind is given the state anew, so that what it knows is right
+   * once it has caught up. In a room of more than `listCap` users it is given counts, and the state again once users are
+   * nine tenths of `listCap` or less. `apply` folds what is read into the current list. One consumer at a time; ends
+   * with the service.
+   */
+  readonly changes: (room: Ref<E>) => Effect.Effect<Messages<Change<U, M>>, never, Scope.Scope>
+  /**
+   * Emits the counts of a room at once, and again when they have changed.
+   *
+   * At most once per `batchWindow`, and only the latest to a slow reader. Every run of the stream subscribes anew; ends
+   * with the service.
+   */
+  readonly occupancy: (room: Ref<E>) => Stream.Stream<Occupancy>
+  /** Counts the rooms this node holds anything for: somebody present, or somebody reading. */
+  readonly size: Effect.Effect<number>
+}
+
+/** What a presence is made from. */
+export interface Options<E, U, M> extends Bounds {
+  /** The entity of the rooms; without it there is one room, `everywhere`. */
+  readonly room?: AnyEntity<E> | undefined
+  /** The entity of the users. */
+  readonly user: AnyEntity<U>
+  /** The schema of the metadata of a device; none by default. Values are checked, not changed. */
+  readonly meta?: Schema.Codec<M, unknown> | undefined
+}
+
+/**
+ * Makes a presence that lives until its scope closes; then readers end and nobody is present.
+ *
+ * Dies with a `RangeError` when a bound is no whole number or a time is no time.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Presence, Ref } from "effect-rooms"
+ *
+ * class Room extends Ref.Entity<Room>()("Room") {}
+ * class User extends Ref.Entity<User>()("User") {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const presence = yield* Presence.make({ room: Room, user: User, meta: Schema.Struct({ x: Schema.Finite }) })
+ *   const changes = yield* presence.changes(Room.ref`general`)
+ *   yield* presence.track(Room.ref`general`, User.ref`alice`, { status: "busy", meta: { x: 1 } })
+ *   return [yield* changes.take, yield* changes.take]
+ * }).pipe(Effect.scoped)
+ *
+ * console.log(await Effect.runPromise(program))
+ * ```
+ */
+export const make = Effect.fnUntraced(function* <U, M = undefined, E = Everywhere>(
+  options: Options<E, U, M>
+): Effect.fn.Return<Presence<E, U, M>, never, Scope.Scope> {
+  const limits = checked(options)
+  const meta = options.meta ?? (Schema.Undefined as Schema.Codec<unknown, unknown> as Schema.Codec<M, unknown>)
+  const check = makeCheck(meta, limits.maxMetaBytes)
+  const rooms = yield* Rooms.make<U, M>(limits)
+  let tracked = 0
+
+  const appear = (room: Ref<E>, user: Ref<U>, fields: Fields<M>, device: string, how: typeof State.hold) =>
+    Result.flatMap(check(fields.meta as M), (checkedMeta) =>
+      rooms.appear(room.identifier, { user, device, status: fields.status ?? "online", meta: checkedMeta }, how)
+    )
+
+  const edit = (room: Ref<E>, at: State.At, { meta: value, status }: Edit<M>) =>
+    Effect.suspend(() => {
+      const checkedMeta = value === undefined ? Result.succeed(undefined) : check(value)
+      return Effect.fromResult(
+        Result.map(checkedMeta, (changed) =>
+          rooms.change(room.identifier, (state) => State.update(state, at, { status, meta: changed }, rooms.now()))
+        )
+      )
+    })
+
+  const beat = (room: Ref<E>, at: State.At) =>
+    Effect.sync(() => rooms.change(room.identifier, (state) => State.heartbeat(state, at, rooms.now())))
+
+  const trackedAt = (room: Ref<E>, at: State.Holder): Tracked<M> => ({
+    device: at.device,
+    update: (fields) => edit(room, at, fields),
+    heartbeat: beat(room, at),
+    drop: Effect.sync(() => rooms.change(room.identifier, (state) => State.drop(state, at, rooms.now())))
+  })
+
+  /** A reader of a room until the scope closes. */
+  const read = <T>(room: Ref<E>, open: (room: Room<U, M>) => Reader & Source<T, never>) =>
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const from = rooms.forReader(room.identifier)
+          const reader = open(from)
+          if (rooms.closed) reader.end()
+          return { from, reader, cursor: new Cursor(reader) }
+        }),
+        ({ cursor, from, reader }) =>
+          Effect.sync(() => {
+            reader.end()
+            cursor.clear()
+            rooms.removeIfEmpty(from)
+          })
+      ),
+      ({ cursor }) => cursor.view((value) => value)
+    )
+
+  const self: Presence<E, U, M> = {
+    [TypeId]: TypeId,
+    meta,
+    user: options.user,
+    track: (room, user, fields) =>
+      Effect.map(
+        Effect.acquireRelease(
+          Effect.suspend(() => {
+            const device = fields.device ?? `track-${++tracked}`
+            return Effect.fromResult(
+              Result.map(appear(room, user, fields, device, State.hold), (generation) => ({
+                user: user.identifier,
+                device,
+                generation
+              }))
+            )
+          }),
+          (at) => Effect.sync(() => rooms.change(room.identifier, (state) => State.release(state, at)))
+        ),
+        (at) => trackedAt(room, at)
+      ),
+    set: (room, user, fields) =>
+      Effect.suspend(() =>
+        Effect.asVoid(Effect.fromResult(appear(room, user, fields, fields.device ?? defaultDevice, State.set)))
+      ),
+    update: (room, user, fields) =>
+      edit(room, { user: user.identifier, device: fields.device ?? defaultDevice }, fields),
+    heartbeat: (room, user, at) => beat(room, { user: user.identifier, device: at?.device ?? defaultDevice }),
+    remove: (room, user, at) =>
+      Effect.sync(() => rooms.change(room.identifier, (state) => State.remove(state, user.identifier, at?.device))),
+    get: (room, user) =>
+      Effect.sync(() =>
+        Option.map(Option.fromUndefinedOr(State.find(rooms.state(room.identifier), user.identifier)), State.toEntry)
+      ),
+    list: (room) => Effect.sync(() => list(rooms.state(room.identifier))),
+    cleanup: (maxAge) =>
+      Effect.sync(() =>
+        rooms.expire(
+          rooms.now(),
+          maxAge === undefined ? limits.timeToLive : Duration.toMillis(Duration.fromInputUnsafe(maxAge))
+        )
+      ),
+    changes: (room) => read(room, (from) => new ChangesReader(from)),
+    occupancy: (room) =>
+      Stream.unwrap(
+        Effect.map(
+          read(room, (from) => new OccupancyReader(from)),
+          (messages) => messages.stream
+        )
+      ),
+    size: Effect.sync(() => rooms.size)
+  }
+  return self
+})
+
+const defaultDevice = "default"
+
+/** The class `Service` returns: a Context key whose service is the presence, with its `layer` beside it. */
+export interface ServiceClass<Self, Id extends string, E, U, M> extends Context.ServiceClass<
+  Self,
+  Id,
+  Presence<E, U, M>
+> {
+  /** Provides the presence; it lives as long as the layer. */
+  readonly layer: Layer.Layer<Self>
+}
+
+/**
+ * Declares a presence as a service: a class to `yield*`, and its `layer`.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Presence, Ref } from "effect-rooms"
+ *
+ * class User extends Ref.Entity<User>()("User") {}
+ * class Online extends Presence.Service<Online>()("app/Online", { user: User }) {}
+ *
+ * const program = Effect.gen(function*() {
+ *   const online = yield* Online
+ *   yield* online.set(Presence.everywhere, User.ref`alice`, { status: "away" })
+ *   return yield* online.get(Presence.everywhere, User.ref`alice`)
+ * }).pipe(Effect.provide(Online.layer))
+ *
+ * console.log(await Effect.runPromise(program))
+ * ```
+ */
+export const Service =
+  <Self>() =>
+  <const Id extends string, U, M = undefined, E = Everywhere>(
+    id: Id,
+    options: Options<E, U, M>
+  ): ServiceClass<Self, Id, E, U, M> => {
+    const key = Context.Service<Self, Presence<E, U, M>>()(id)
+    return Object.assign(key, { layer: Layer.effect(key, make(options)) })
+  }
