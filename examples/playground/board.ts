@@ -25,19 +25,20 @@ type BoardEvent = RoomApi.RoomEvent<typeof BoardApi.events>
 
 class Boards extends Rooms.Service<Boards>()("playground/Boards", BoardApi) {}
 
-const boardId = Board.ref.schema
+/** Field of most messages. */
+const onBoard = { boardId: Board.ref.schema }
 
 const Incoming = Schema.Union([
-  Schema.Struct({ type: Schema.Literal("join"), boardId, username: Schema.optionalKey(Username) }),
-  Schema.Struct({ type: Schema.Literal("leave"), boardId }),
-  Schema.Struct({ type: Schema.Literal("status"), boardId, status: Status }),
+  Schema.Struct({ type: Schema.Literal("join"), ...onBoard, username: Schema.optionalKey(Username) }),
+  Schema.Struct({ type: Schema.Literal("leave"), ...onBoard }),
+  Schema.Struct({ type: Schema.Literal("status"), ...onBoard, status: Status }),
   Schema.Struct({ type: Schema.Literal("ping") }),
-  Schema.Struct({ type: Schema.Literal("create"), boardId, ...NewTask.fields }),
-  Schema.Struct({ type: Schema.Literal("move"), boardId, taskId: Schema.String, listId: ListId })
+  Schema.Struct({ type: Schema.Literal("create"), ...onBoard, ...NewTask.fields }),
+  Schema.Struct({ type: Schema.Literal("move"), ...onBoard, taskId: Schema.String, listId: ListId })
 ])
 type Incoming = typeof Incoming.Type
 
-const { task_created, task_deleted, task_moved, user_joined, user_left } = BoardApi.events
+const { task_created, task_deleted, user_joined } = BoardApi.events
 
 /** An event of a board as clients see it: its name is the type, its fields stand beside it. */
 const Event = Schema.Union([
@@ -47,7 +48,7 @@ const Event = Schema.Union([
 ])
 const Outgoing = Schema.Union([
   Event,
-  Schema.Struct({ type: Schema.Literal("joined"), boardId, viewers: Schema.Int }),
+  Schema.Struct({ type: Schema.Literal("joined"), ...onBoard, viewers: Schema.Int }),
   PresenceList,
   Schema.Struct({ type: Schema.Literal("pong") }),
   Schema.Struct({ error: Schema.String })

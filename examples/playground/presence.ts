@@ -35,8 +35,8 @@ export const attend = Effect.fnUntraced(function* (
 ) {
   const presence = yield* BoardPresence
   const user = User.ref`board/${createHash("sha256").update(username).digest("hex")}`
-  const changes = yield* presence.changes(board)
   const tracked = yield* presence.track(board, user, { device, meta: { username } })
+  const changes = yield* presence.changes(board)
   const follow = Stream.runForEach(changes.stream, () =>
     Effect.map(presence.list(board), (listing) => {
       if (listing._tag !== "Snapshot") return
