@@ -1,8 +1,9 @@
 /**
- * The pages of the playground, and its health. The chat page shares its path with a socket: see `board.ts`.
+ * The pages of the playground, its health and its metrics. The chat page shares its path with a socket: see `board.ts`.
  */
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
+import { PrometheusMetrics } from "effect/observability"
 import { fileURLToPath } from "node:url"
 
 /** Answers with a page of the folder `pages`. */
@@ -19,5 +20,6 @@ export const page = (name: string) =>
 
 export const Pages = Layer.mergeAll(
   HttpRouter.add("GET", "/board", page("board.html")),
-  HttpRouter.add("GET", "/health", HttpServerResponse.jsonUnsafe({ status: "ok" }))
+  HttpRouter.add("GET", "/health", HttpServerResponse.jsonUnsafe({ status: "ok" })),
+  PrometheusMetrics.layerHttp()
 )

@@ -130,6 +130,11 @@ const runHandler = <In, Out, Params, Query, Principal>(
     return Effect.raceAllFirst([handler, mustEnd, Deferred.await(line.defect)].map(Effect.interruptible))
   })
 
+const ownCodes: ReadonlySet<number> = new Set(Object.values(CloseCode))
+
+/** Clients choose among two thousand application codes; a metric must not have a series for each. */
+const codeLabel = (code: number): string => (code < 3000 || ownCodes.has(code) ? String(code) : "application")
+
 const closeCodeOf = (exit: Exit.Exit<unknown, unknown>): number =>
   Exit.isSuccess(exit)
     ? CloseCode.normal
@@ -185,7 +190,7 @@ export const run = <In, Out, Params, Query, Principal>(
       })
     ),
     Effect.andThen(Deferred.await(line.closed)),
-    Effect.flatMap((code) => Metric.update(Metric.withAttributes(metrics.closes, { code: String(code) }), 1)),
+    Effect.flatMap((code) => Metric.update(Metric.withAttributes(metrics.closes, { code: codeLabel(code) }), 1)),
     Effect.annotateLogs({ route: parts.path, connection: connection.id }),
     Effect.uninterruptible
   )
