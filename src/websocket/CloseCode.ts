@@ -17,5 +17,7 @@ export const serviceRestart = 1012
 export const noPong = 4003
 /** The client takes what it is sent too slowly. Connect again. */
 export const slowConsumer = 4004
+/** The client sends more than its rate. Connect again. */
+export const rateLimited = 4005
 /** Too many invalid messages. Do not connect again. */
 export const badProtocol = 4500

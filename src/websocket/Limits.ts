@@ -40,6 +40,18 @@ export interface Limits {
    * has read messages and is busy with something else than waiting for the next.
    */
   readonly handlerTimeout: Duration.Input
+  /** Connections of the server; above it upgrades get 503. */
+  readonly maxConnections: number
+  /** Connections from one address (behind a proxy: what `HttpMiddleware.xForwardedHeaders` says); then 503. */
+  readonly maxConnectionsPerAddress: number
+  /** Messages a connection may send in the long run; what is over it gets an error reply and is dropped. */
+  readonly messagesPerSecond: number
+  /** Messages a connection may send at once after a rest. */
+  readonly messageBurst: number
+  /** Bytes a connection may send in the long run, and at once after a rest. */
+  readonly bytesPerSecond: number
+  /** Seconds with messages over the rate, within `invalidWindow`, after which the connection closes with 4005. */
+  readonly maxRateStrikes: number
   /** How long guards may take to decide about an upgrade; then 503. */
   readonly acceptTimeout: Duration.Input
   /** How long a client may take to send the headers of a request, and a whole request. */
@@ -67,8 +79,24 @@ export const defaults: Limits = {
   pongTimeout: Duration.seconds(10),
   closeTimeout: Duration.seconds(5),
   handlerTimeout: Duration.seconds(5),
+  maxConnections: 15_000,
+  maxConnectionsPerAddress: 100,
+  messagesPerSecond: 50,
+  messageBurst: 100,
+  bytesPerSecond: 256 * 1024,
+  maxRateStrikes: 3,
   acceptTimeout: Duration.seconds(5),
   requestTimeout: Duration.seconds(5),
   maxHeaderBytes: 8 * 1024,
   maxHeaders: 64
+}
+
+/** The defaults without bounds on how many connect and how much they send: for benchmarks and trusted networks. */
+export const trusted: Limits = {
+  ...defaults,
+  maxConnections: Number.POSITIVE_INFINITY,
+  maxConnectionsPerAddress: Number.POSITIVE_INFINITY,
+  messagesPerSecond: Number.POSITIVE_INFINITY,
+  messageBurst: Number.POSITIVE_INFINITY,
+  bytesPerSecond: Number.POSITIVE_INFINITY
 }

@@ -27,7 +27,7 @@ export interface Session<In, Out, Params, Query, Principal> {
 
 /** An incoming message that was refused. */
 export interface InvalidMessage {
-  readonly code: "invalid_json" | "too_deep" | "invalid_message"
+  readonly code: "invalid_json" | "too_deep" | "invalid_message" | "rate_limited"
   /** What is wrong, in at most 256 characters; says nothing about the server. */
   readonly message: string
   /** What was received, if it was JSON. Untrusted: it fits no schema. */

@@ -180,3 +180,57 @@ export class Client implements Disposable {
     this.#socket.terminate()
   }
 }
+
+/** Server-Sent Events, read as they come. Disposing of it aborts the request. */
+export class Feed implements Disposable {
+  readonly response: Response
+  readonly #controller: AbortController
+  readonly #reader: ReadableStreamDefaultReader<string>
+  #text = ""
+
+  private constructor(response: Response, controller: AbortController) {
+    this.response = response
+    this.#controller = controller
+    this.#reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+  }
+
+  /** Sends the request; done when the headers of the answer are there. */
+  static async open(url: string, headers: Record<string, string> = {}): Promise<Feed> {
+    const controller = new AbortController()
+    const response = await fetch(url, { headers, signal: controller.signal })
+    return new Feed(response, controller)
+  }
+
+  /** The lines up to the next empty one, which are an event or a comment; `undefined` at the end of the response. */
+  async block(): Promise<string | undefined> {
+    for (;;) {
+      const end = this.#text.indexOf("\n\n")
+      if (end >= 0) {
+        const block = this.#text.slice(0, end)
+        this.#text = this.#text.slice(end + 2)
+        return block
+      }
+      const { done, value } = await this.#reader.read()
+      if (done) {
+        assert.strictEqual(this.#text, "", "the response ends after a whole event")
+        return undefined
+      }
+      this.#text += value
+    }
+  }
+
+  /** The next event's data, which has to be one line of JSON. */
+  async next(): Promise<Frame> {
+    for (;;) {
+      const block = await this.block()
+      if (block === undefined) throw new Error("the response ended while an event was awaited")
+      if (block.startsWith(":")) continue
+      assert.match(block, /^data: .+$/)
+      return JSON.parse(block.slice(6)) as Frame
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#controller.abort()
+  }
+}

@@ -2,7 +2,7 @@
  * A server for one test: routes on a port of the system's choosing, its own metrics, a log nobody prints, and a clock
  * the test moves where it asks for one. It lives in a scope of its own, so that clients can outlive it and see it stop.
  */
-import { RoomsServer } from "effect-rooms/websocket"
+import { Limits, RoomsServer } from "effect-rooms/websocket"
 import type * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -141,7 +141,9 @@ export const startServer = async <Services = never, R = Provided | Services>(
     Layer.succeed(Metric.MetricRegistry, new Map()),
     options.testClock === true ? TestClock.layer() : Layer.empty
   )
-  const listen = { host: "127.0.0.1", port: 0, allowNonBrowsers: true, ...options.server }
+  // A test is one client with many connections; those about rates and crowds say which limits they mean.
+  const limits = { ...Limits.trusted, ...options.server?.limits }
+  const listen = { host: "127.0.0.1", port: 0, allowNonBrowsers: true, ...options.server, limits }
   const served = HttpRouter.serve(options.routes as Layer.Layer<never, never, Provided>, {
     disableLogger: options.requestLog !== true,
     disableListenLog: true

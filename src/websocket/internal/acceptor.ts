@@ -23,6 +23,7 @@ export class Acceptor {
   /** Sockets that asked for an upgrade and were not accepted. */
   readonly #undecided = new Set<Duplex>()
   readonly #peers = new Set<Peer>()
+  readonly #byAddress = new Map<string, number>()
   readonly wsOptions: Omit<ServerOptions, "noServer" | "server" | "host" | "port" | "path">
   #accepted = 0
   draining = false
@@ -83,8 +84,20 @@ export class Acceptor {
     return this.#heads.has(request) && request.headers.upgrade?.toLowerCase() === "websocket"
   }
 
+  /** Whether one more connection from this address is within the limits. */
+  admits(address: string): boolean {
+    const { maxConnections, maxConnectionsPerAddress } = this.#limits
+    return this.#peers.size < maxConnections && (this.#byAddress.get(address) ?? 0) < maxConnectionsPerAddress
+  }
+
+  #count(address: string, change: number): void {
+    const connections = (this.#byAddress.get(address) ?? 0) + change
+    if (connections > 0) this.#byAddress.set(address, connections)
+    else this.#byAddress.delete(address)
+  }
+
   /** Does the handshake. Undefined when it was malformed or the client has gone: then the socket is already ending. */
-  accept(request: Http.IncomingMessage): Peer | undefined {
+  accept(request: Http.IncomingMessage, address: string): Peer | undefined {
     const { socket } = request
     if (socket.destroyed) return undefined
     let accepted: WebSocket | undefined
@@ -95,7 +108,11 @@ export class Acceptor {
     this.#undecided.delete(socket)
     const peer = new Peer(accepted, socket, this.#limits)
     this.#peers.add(peer)
-    accepted.on("close", () => this.#peers.delete(peer))
+    this.#count(address, 1)
+    accepted.on("close", () => {
+      this.#peers.delete(peer)
+      this.#count(address, -1)
+    })
     return peer
   }
 }

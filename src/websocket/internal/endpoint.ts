@@ -82,7 +82,9 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
   /** From the decision to the callbacks in one step, so that neither a frame nor the start of a drain is missed. */
   const upgrade = (accepted: Handshake.Accepted<Params, Query, Principal>) => {
     if (server.acceptor.draining) return Handshake.answer(Handshake.draining)
-    const peer = server.acceptor.accept(accepted.request)
+    // Asked before, too; but others may have come while it was decided who this is.
+    if (!server.acceptor.admits(accepted.address)) return Handshake.answer(Handshake.crowded)
+    const peer = server.acceptor.accept(accepted.request, accepted.address)
     if (peer === undefined) return Effect.andThen(Handshake.count("malformed handshake"), untilClosed(accepted.request))
     count(1)
     return SessionRunner.run(parts, accepted, peer).pipe(

@@ -7,6 +7,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Metric from "effect/Metric"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Http from "node:http"
 import { type Authenticator, credentialsOf } from "../Authenticator.ts"
@@ -44,8 +45,12 @@ const incoming = (request: HttpServerRequest.HttpServerRequest): Http.IncomingMe
 export const isHandshake = ({ acceptor }: RoomsServer["Service"]) =>
   Effect.map(HttpServerRequest.HttpServerRequest, (request) => acceptor.canUpgrade(incoming(request)))
 
+/** There are as many connections as may be, of the server or of the client's address. */
+export const crowded = new Refusal({ status: 503, reason: "too many connections", headers: { "retry-after": "5" } })
+
 /** What is known of a connection once it may be upgraded. */
 export interface Accepted<Params, Query, Principal> {
+  readonly address: string
   readonly request: Http.IncomingMessage
   readonly params: Params
   readonly query: Query
@@ -75,6 +80,8 @@ export const handshake = <Params, Query, Principal, RA>({
       return yield* refuse(426, "this is a WebSocket endpoint", { upgrade: "websocket", connection: "upgrade" })
     }
     if (server.acceptor.draining) return yield* draining
+    const address = Option.getOrElse(serverRequest.remoteAddress, () => "unknown")
+    if (!server.acceptor.admits(address)) return yield* crowded
     if (!server.originAllowed(request.headers.origin, request.headers.host)) {
       return yield* refuse(403, "origin not allowed")
     }
@@ -90,7 +97,7 @@ export const handshake = <Params, Query, Principal, RA>({
         : yield* Effect.catchTag(authenticate(credentialsOf(serverRequest, allowQueryToken)), "Denied", ({ reason }) =>
             reason === "unauthenticated" ? refuse(401, reason, { "www-authenticate": "Bearer" }) : refuse(403, reason)
           )
-    return { request, params, query, principal }
+    return { request, address, params, query, principal }
   }).pipe(
     Effect.timeoutOrElse({
       duration: server.limits.acceptTimeout,

@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as CloseCode from "../CloseCode.ts"
 import type { Limits } from "../Limits.ts"
 import type { InvalidMessage } from "../Session.ts"
+import { Bucket } from "./bucket.ts"
 import type { Decoded } from "./codec.ts"
 import type { Inbox } from "./inbox.ts"
 import type { Peer } from "./peer.ts"
@@ -26,23 +27,43 @@ export interface ReceiverOptions<In> {
 
 /** Makes the callback for incoming text; it never throws. */
 export const makeReceiver = <In>(options: ReceiverOptions<In>): ((text: string) => void) => {
-  const { limits } = options
-  const strikes = new Strikes(limits.maxInvalidMessages, Duration.toMillis(limits.invalidWindow))
+  const { limits, peer } = options
+  const window = Duration.toMillis(limits.invalidWindow)
+  const strikes = new Strikes(limits.maxInvalidMessages, window)
+  const rateStrikes = new Strikes(limits.maxRateStrikes, window)
+  const messages = new Bucket(limits.messagesPerSecond, limits.messageBurst, options.now())
+  const bytes = new Bucket(limits.bytesPerSecond, limits.bytesPerSecond, options.now())
+  let struckAt = Number.NEGATIVE_INFINITY
+
+  const reply = (invalid: InvalidMessage) => {
+    peer.send(JSON.stringify(options.invalidReply(invalid)))
+  }
 
   const refuse = (invalid: InvalidMessage) => {
     options.onInvalid(invalid.code)
-    options.peer.send(JSON.stringify(options.invalidReply(invalid)))
-    if (strikes.strike(options.now())) options.peer.close(CloseCode.badProtocol, "too many invalid messages")
+    reply(invalid)
+    if (strikes.strike(options.now())) peer.close(CloseCode.badProtocol, "too many invalid messages")
+  }
+
+  /** One reply and one strike a second at most: a flood must not be answered with a flood. */
+  const refuseRate = (now: number) => {
+    options.onInvalid("rate_limited")
+    if (now - struckAt < 1000) return
+    struckAt = now
+    reply({ code: "rate_limited", message: "too many messages, this one was dropped", input: undefined })
+    if (rateStrikes.strike(now)) peer.close(CloseCode.rateLimited, "too many messages")
   }
 
   return (text) => {
     try {
+      const now = options.now()
+      if (!messages.take(1, now) || !bytes.take(text.length, now)) return refuseRate(now)
       const decoded = options.decode(text)
       if (decoded._tag === "Valid") options.inbox.push(decoded.message, text.length)
       else refuse({ code: decoded.reason, message: decoded.message, input: decoded.input })
     } catch (defect) {
       options.onDefect(defect)
-      options.peer.close(CloseCode.internalError, "internal error")
+      peer.close(CloseCode.internalError, "internal error")
     }
   }
 }

@@ -164,7 +164,7 @@ export const run = <In, Out, Params, Query, Principal>(
   const connection: Connection<Principal> = {
     id: parts.server.acceptor.nextId(),
     principal: accepted.principal,
-    remoteAddress: accepted.request.socket.remoteAddress,
+    remoteAddress: accepted.address,
     close: (code, reason) => peer.close(code, reason),
     onClose: line.onClose
   }

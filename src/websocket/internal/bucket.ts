@@ -1,0 +1,28 @@
+/**
+ * A token bucket: `rate` tokens a second in the long run, `burst` at once after a rest. Times are monotonic milliseconds.
+ */
+export class Bucket {
+  readonly #rate: number
+  readonly #burst: number
+  #tokens: number
+  #filledAt: number
+
+  constructor(rate: number, burst: number, now: number) {
+    this.#rate = rate
+    this.#burst = burst
+    this.#tokens = burst
+    this.#filledAt = now
+  }
+
+  /** Takes tokens if there are enough of them; false takes none. What costs more than a burst takes a full bucket. */
+  take(cost: number, now: number): boolean {
+    if (this.#burst === Number.POSITIVE_INFINITY) return true
+    const gained = (Math.max(0, now - this.#filledAt) * this.#rate) / 1000
+    this.#tokens = Math.min(this.#burst, this.#tokens + gained)
+    this.#filledAt = now
+    const price = Math.min(cost, this.#burst)
+    if (price > this.#tokens) return false
+    this.#tokens -= price
+    return true
+  }
+}
