@@ -21,3 +21,5 @@ export const slowConsumer = 4004
 export const rateLimited = 4005
 /** Too many invalid messages. Do not connect again. */
 export const badProtocol = 4500
+/** The application closed the connection from outside of its handler. Do not connect again. */
+export const kicked = 4504

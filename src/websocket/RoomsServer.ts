@@ -21,6 +21,7 @@ import type * as Scope from "effect/Scope"
 import type * as Http from "node:http"
 import type * as Net from "node:net"
 import { Acceptor } from "./internal/acceptor.ts"
+import { Directory } from "./internal/directory.ts"
 import * as Drain from "./internal/drain.ts"
 import * as Watch from "./internal/watch.ts"
 import * as Limits from "./Limits.ts"
@@ -37,6 +38,7 @@ export class RoomsServer extends Context.Service<
     /** Decides about the `Origin` header of a handshake. */
     readonly originAllowed: (origin: string | undefined, host: string | undefined) => boolean
     readonly acceptor: Acceptor
+    readonly directory: Directory
   }
 >()("effect-rooms/websocket/RoomsServer") {}
 
@@ -118,7 +120,10 @@ const make = Effect.fnUntraced(function* (
         Effect.addFinalizer(() => goodbye)
       )
   })
-  return Context.make(RoomsServer, RoomsServer.of({ limits, originAllowed, acceptor })).pipe(
+  return Context.make(
+    RoomsServer,
+    RoomsServer.of({ limits, originAllowed, acceptor, directory: new Directory() })
+  ).pipe(
     Context.add(HttpServer.HttpServer, httpServer),
     // An identifier of 128 characters, every one percent-encoded, has to pass; the router's own limit is 100.
     Context.add(HttpRouter.RouterConfig, { ...(yield* HttpRouter.RouterConfig), maxParamLength: 512 }),

@@ -121,6 +121,7 @@ export const layer = <
   const { path, options } = route
   return Layer.effectDiscard(
     Endpoint.add({
+      route,
       path,
       params: fields(options.params),
       query: fields(options.query),

@@ -20,6 +20,8 @@ import * as SessionRunner from "./session.ts"
 
 /** A route with its handler; what both require is provided by the router. */
 export interface Endpoint<In, Out, Params, Query, Principal> {
+  /** What the route is known by in the server's directory. */
+  readonly route: object
   readonly path: HttpRouter.PathInput
   readonly params: Schema.Codec<Params, unknown>
   readonly query: Schema.Codec<Query, unknown>
@@ -61,6 +63,7 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
 
   const parts: SessionRunner.RouteParts<In, Out, Params, Query, Principal> = {
     path,
+    route: endpoint.route,
     server,
     now: () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n),
     turn: yield* Turn.make,

@@ -26,6 +26,7 @@ import { makeReceiver } from "./receiver.ts"
 /** What all connections of one route share. */
 export interface RouteParts<In, Out, Params, Query, Principal> {
   readonly path: string
+  readonly route: object
   readonly server: RoomsServer["Service"]
   /** Monotonic milliseconds. */
   readonly now: () => number
@@ -168,6 +169,11 @@ export const run = <In, Out, Params, Query, Principal>(
     close: (code, reason) => peer.close(code, reason),
     onClose: line.onClose
   }
+  parts.server.directory.add(parts.route, {
+    connection,
+    sendText: (text) => peer.send(text),
+    encode: parts.encode as (message: unknown) => string
+  })
   const session: Session<In, Out, Params, Query, Principal> = {
     messages: new Cursor(line.inbox).view((message) => message),
     send: (message) => peer.send(parts.encode(message)),
