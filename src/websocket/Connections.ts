@@ -55,13 +55,14 @@ export const of = <In, Out, Params extends Fields, Query extends Fields, Princip
 ): Effect.Effect<Connections<Out, Principal>, never, RoomsServer> =>
   Effect.map(RoomsServer, ({ directory }) => {
     const entries = () => directory.of(route)
-    // The directory keeps by route what a route's own handshake has made.
-    const typed = (connection: Connection) => connection as Connection<Principal>
+    // The directory keeps by route what a route's own handshake has made, hence the principal's type.
     return {
-      all: Effect.sync(() => Array.from(entries().values(), ({ connection }) => typed(connection))),
+      all: Effect.sync(() => Array.from(entries().values(), ({ connection }) => connection as Connection<Principal>)),
       size: Effect.sync(() => entries().size),
       get: (id) =>
-        Effect.sync(() => Option.map(Option.fromNullishOr(entries().get(id)), (entry) => typed(entry.connection))),
+        Effect.sync(() =>
+          Option.map(Option.fromNullishOr(entries().get(id)), (entry) => entry.connection as Connection<Principal>)
+        ),
       send: (id, message) =>
         Effect.sync(() => {
           const entry = entries().get(id)

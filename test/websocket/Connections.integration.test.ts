@@ -68,9 +68,9 @@ describe("M4, M5: the connections of a route", () => {
     using first = await place.reader()
     using second = await place.reader()
     using _other = await connect(place.server.url("/other"))
-    const all = await place.ask(Effect.flatMap(of, ({ all }) => all))
+    const present = await place.ask(Effect.flatMap(of, ({ all }) => all))
     assert.deepStrictEqual(
-      all.map(({ id }) => id),
+      present.map(({ id }) => id),
       [first.id, second.id]
     )
     assert.strictEqual(await place.ask(Effect.flatMap(of, ({ size }) => size)), 2)
@@ -106,10 +106,10 @@ describe("M4, M5: the connections of a route", () => {
   it("are closed from outside with a code after which they do not come back", async () => {
     await using place = await start()
     using reader = await place.reader()
-    const disconnect = Effect.flatMap(of, ({ disconnect }) => disconnect(reader.id))
-    assert.isTrue(await place.ask(disconnect))
+    const kick = Effect.flatMap(of, ({ disconnect }) => disconnect(reader.id))
+    assert.isTrue(await place.ask(kick))
     assert.strictEqual((await reader.client.closed).code, 4504)
-    assert.isFalse(await place.ask(disconnect))
+    assert.isFalse(await place.ask(kick))
   })
 
   it("have the types of their route", () => {
