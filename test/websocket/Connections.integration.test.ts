@@ -61,6 +61,7 @@ const start = async () => {
 }
 
 const of = Connections.of(News)
+const news = (millis: number) => ({ news: Schema.decodeSync(Schema.DateTimeUtcFromMillis)(millis) })
 
 describe("M4, M5: the connections of a route", () => {
   it("are listed in the order in which they came, those of other routes apart", async () => {
@@ -91,7 +92,6 @@ describe("M4, M5: the connections of a route", () => {
     await using place = await start()
     using first = await place.reader()
     using second = await place.reader()
-    const news = (millis: number) => ({ news: Schema.decodeSync(Schema.DateTimeUtcFromMillis)(millis) })
     const sent = place.ask(Effect.flatMap(of, ({ send }) => send(second.id, news(1))))
     assert.isTrue(await sent)
     assert.deepStrictEqual(await second.client.next(), { news: 1 })

@@ -14,10 +14,12 @@ describe("SEC11: the rate of messages", () => {
     using client = await connect(server.url("/echo"))
     for (let n = 0; n < messageBurst + 50; n++) client.send(String(n))
     const heard = await client.take(messageBurst + 1)
+    const texts = heard.filter((message) => typeof message === "string")
     assert.deepStrictEqual(
-      heard.slice().toSorted(),
-      [...Array.from({ length: messageBurst }, (_, n) => String(n)), dropped].toSorted()
+      texts,
+      Array.from({ length: messageBurst }, (_, n) => String(n))
     )
+    assert.deepInclude(heard, dropped)
     await server.adjust("1 second")
     client.send("later")
     assert.strictEqual(await client.next(), "later")
