@@ -8,6 +8,7 @@ import { RoomsServer } from "effect-rooms/websocket"
 import { createServer } from "node:http"
 import { BoardRoutes, BoardServices } from "./board.ts"
 import { ChatChannels, ChatRoutes } from "./chat.ts"
+import { MoostRoutes } from "./moost.ts"
 import { Pages } from "./pages.ts"
 
 const Server = Layer.unwrap(
@@ -31,6 +32,7 @@ const PrintUrls = Layer.effectDiscard(
         `  Private room  ws://${host}/chat/private/vip?token=alice-token`,
         `  Kanban page   http://${host}/board`,
         `  Kanban        ws://${host}/  as in the tutorial, and POST http://${host}/tasks`,
+        `  Events        ws://${host}/moost`,
         `  Metrics       http://${host}/metrics`,
         `  Health        http://${host}/health`,
         "",
@@ -41,9 +43,7 @@ const PrintUrls = Layer.effectDiscard(
   })
 )
 
-HttpRouter.serve(Layer.mergeAll(ChatRoutes, BoardRoutes, Pages), { disableLogger: true, disableListenLog: true }).pipe(
-  Layer.merge(PrintUrls),
-  Layer.provide([ChatChannels, BoardServices, Server]),
-  Layer.launch,
-  NodeRuntime.runMain
-)
+HttpRouter.serve(Layer.mergeAll(ChatRoutes, BoardRoutes, MoostRoutes, Pages), {
+  disableLogger: true,
+  disableListenLog: true
+}).pipe(Layer.merge(PrintUrls), Layer.provide([ChatChannels, BoardServices, Server]), Layer.launch, NodeRuntime.runMain)

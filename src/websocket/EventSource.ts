@@ -3,15 +3,14 @@
  */
 import * as Duration from "effect/Duration"
 import * as Sse from "effect/encoding/Sse"
-import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
 
 /** One event as an `EventSource` in a browser sees it. */
 export interface ServerSentEvent {
-  /** The name listeners use; `"message"` by default. */
+  /** The name listeners use; `"message"` by default. Line breaks become blanks. */
   readonly event?: string | undefined
-  /** Sent back by browsers as `Last-Event-ID` when they connect again. */
+  /** Sent back by browsers as `Last-Event-ID` when they connect again. Line breaks become blanks. */
   readonly id?: string | undefined
   /** The text; line breaks are allowed. */
   readonly data: string
@@ -25,8 +24,16 @@ export interface Options<A> {
   readonly heartbeat?: Duration.Input | undefined
 }
 
+/** A line break in a name or an id would begin a field, and thereby an event, that nobody sent. */
+const oneLine = (text: string): string => text.replace(/[\r\n]+/g, " ")
+
 const toText = ({ data, event, id }: ServerSentEvent): string =>
-  Sse.encoder.write({ _tag: "Event", event: event ?? "message", id, data })
+  Sse.encoder.write({
+    _tag: "Event",
+    event: oneLine(event ?? "message"),
+    id: id === undefined ? undefined : oneLine(id),
+    data
+  })
 
 /**
  * Answers a request with the events of a stream, until the client goes or the stream ends.
@@ -63,10 +70,10 @@ export const response = <A, E>(
     heartbeats,
     { haltStrategy: "left" }
   )
-  return HttpEffect.scopeTransferToStream(
-    HttpServerResponse.stream(Stream.encodeText(text), {
-      contentType: "text/event-stream",
-      headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
-    })
-  )
+  // The server keeps the request's scope until the body is written. `HttpEffect.scopeTransferToStream` would leave it
+  // open for ever when the body is never run: for HEAD, and for a client that has gone before the answer.
+  return HttpServerResponse.stream(Stream.encodeText(text), {
+    contentType: "text/event-stream",
+    headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
+  })
 }
