@@ -4,7 +4,7 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { Config, Console, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
-import { RoomsServer } from "effect-rooms/websocket"
+import { Limits, RoomsServer } from "effect-rooms/websocket"
 import { createServer } from "node:http"
 import { BoardRoutes, BoardServices } from "./board.ts"
 import { ChatChannels, ChatRoutes } from "./chat.ts"
@@ -14,7 +14,8 @@ import { Pages } from "./pages.ts"
 const Server = Layer.unwrap(
   Effect.map(Config.Int("PORT").pipe(Config.withDefault(3000)), (port) =>
     // Non-browsers are let in so that wscat works; a server for browsers alone leaves that off.
-    RoomsServer.layer(createServer, { port, allowNonBrowsers: true })
+    // Everybody who tries it comes from one address, so that does not bound them here, nor does their zeal.
+    RoomsServer.layer(createServer, { port, allowNonBrowsers: true, limits: Limits.trusted })
   )
 )
 
