@@ -353,14 +353,16 @@ describe("the process", () => {
     await using other = await startPlayground()
     assert.include(other.stdout(), ` http://localhost:${other.port}/\n`)
     const sockets = other.stdout().match(/ws:\S+/g) ?? []
-    assert.deepStrictEqual(sockets, [
+    const chats = [
       `ws://localhost:${other.port}/chat/room/general?username=Alice`,
       `ws://localhost:${other.port}/chat/private/vip?token=alice-token`
-    ])
-    for (const url of sockets) {
+    ]
+    assert.deepStrictEqual(sockets, [...chats, `ws://localhost:${other.port}/`, `ws://localhost:${other.port}/moost`])
+    for (const url of chats) {
       using client = await Client.connect(url)
       assert.deepStrictEqual(await client.heard(), { type: "joined", username: "Alice" })
     }
+    for (const url of sockets.slice(2)) (await Client.connect(url))[Symbol.dispose]()
   })
 
   it.each(["SIGTERM", "SIGINT"] as const)("ends on %s after closing its clients with 1012", async (signal) => {
