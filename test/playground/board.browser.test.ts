@@ -1,0 +1,289 @@
+import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "@effect/vitest"
+import { fileURLToPath } from "node:url"
+import type { Browser, Locator, Page } from "playwright-core"
+import { launch, missing } from "../support/chromium.ts"
+import { type Playground, startPlayground } from "../support/playground.ts"
+
+const desktop = { width: 1100, height: 720 }
+const phone = { width: 375, height: 720 }
+
+type ListId = "list-todo" | "list-doing" | "list-done"
+
+let browser: Browser | undefined
+let playground: Playground | undefined
+/** Kept from test to test, since opening one takes longer than most tests. */
+const windows: Array<Page> = []
+let taken = 0
+/** What the pages of one test said on their consoles that no page should say. */
+const complaints: Array<string> = []
+
+beforeAll(async () => {
+  if (missing === undefined) [browser, playground] = await Promise.all([launch(), startPlayground()])
+})
+beforeEach(({ skip }) => {
+  if (missing !== undefined) skip(missing)
+  taken = 0
+})
+afterEach(async () => {
+  for (const page of windows) await page.goto("about:blank")
+  assert.deepStrictEqual(complaints.splice(0), [])
+})
+afterAll(async () => {
+  await browser?.close()
+  await playground?.[Symbol.asyncDispose]()
+  assert.strictEqual(playground?.stderr() ?? "", "")
+})
+
+/** A window with storage of its own. */
+const makeWindow = async (): Promise<Page> => {
+  const context = await browser!.newContext()
+  const page = await context.newPage()
+  page.setDefaultTimeout(15_000)
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") complaints.push(message.text())
+  })
+  page.on("pageerror", (error) => complaints.push(String(error)))
+  windows.push(page)
+  return page
+}
+
+const inState = (page: Page, state: string): Promise<void> =>
+  page.locator(`[data-testid="status"][data-state="${state}"]`).waitFor()
+
+/** Opens a board in a window that this test has not used. */
+const open = async (board: string, name = "", { origin } = playground!): Promise<Page> => {
+  const page = windows[taken++] ?? (await makeWindow())
+  await page.setViewportSize(desktop)
+  await page.emulateMedia({ colorScheme: "light" })
+  await page.goto(`${origin}/board?${new URLSearchParams({ board, name }).toString()}`)
+  return page
+}
+
+const viewers = (page: Page, text: string): Promise<void> =>
+  page.getByTestId("viewers").getByText(text, { exact: true }).waitFor()
+
+/** Two windows at one board that know of each other. */
+const openBoth = async (board: string, server = playground): Promise<readonly [alice: Page, bob: Page]> => {
+  const alice = await open(board, "Alice", server)
+  await inState(alice, "live")
+  const bob = await open(board, "Bob", server)
+  await inState(bob, "live")
+  await viewers(alice, "2 viewers")
+  return [alice, bob]
+}
+
+const card = (page: Page, list: ListId, title: string): Locator =>
+  page.getByTestId(`list-${list}`).getByTestId("card").filter({ hasText: title })
+
+/** Adds a task and waits until the server has it. */
+const add = async (page: Page, list: ListId, title: string): Promise<void> => {
+  await page.getByTestId(`add-${list}-input`).fill(title)
+  await page.getByTestId(`add-${list}-input`).press("Enter")
+  await card(page, list, title).waitFor()
+}
+
+const isGone = async (page: Page, title: string): Promise<void> => {
+  await page.getByTestId("card").filter({ hasText: title }).waitFor({ state: "detached" })
+}
+
+const person = (page: Page, name: string, status = "online"): Locator =>
+  page.getByTestId("people").locator(`[data-username="${name}"][data-status="${status}"]`)
+
+const shoot = async (page: Page, name: string): Promise<void> => {
+  const folder = new URL("../.screenshots/", import.meta.url)
+  await page.screenshot({ path: fileURLToPath(new URL(`board-${name}.png`, folder)), animations: "disabled" })
+}
+
+describe("the board page", () => {
+  it("shows a task that is created in one window in the other", async () => {
+    const [alice, bob] = await openBoth("creation")
+    await add(alice, "list-todo", "Write tests")
+    await card(bob, "list-todo", "Write tests").waitFor()
+    await bob.getByTestId("add-list-doing-input").fill("Read them")
+    await bob.getByTestId("add-list-doing").getByRole("button", { name: "Add" }).click()
+    await card(alice, "list-doing", "Read them").waitFor()
+    for (const page of [alice, bob]) assert.strictEqual(await page.getByTestId("card").count(), 2)
+    assert.strictEqual(await alice.getByTestId("add-list-todo-input").inputValue(), "")
+  })
+
+  it("shows a task that is created over HTTP", async () => {
+    const [alice, bob] = await openBoth("http")
+    const body = JSON.stringify({ title: "Live update!", listId: "list-todo", boardId: "http" })
+    const headers = { "content-type": "application/json" }
+    const response = await fetch(`${playground!.origin}/tasks`, { method: "POST", headers, body })
+    assert.strictEqual(response.status, 201)
+    await response.text()
+    for (const page of [alice, bob]) await card(page, "list-todo", "Live update!").waitFor()
+  })
+
+  it("moves a task in both windows when it is dragged to another list", async () => {
+    const [alice, bob] = await openBoth("dragging")
+    await add(alice, "list-todo", "Drag me")
+    await card(bob, "list-todo", "Drag me").waitFor()
+    await card(alice, "list-todo", "Drag me").dragTo(alice.getByTestId("list-list-done"))
+    for (const page of [alice, bob]) await card(page, "list-done", "Drag me").waitFor()
+    await card(bob, "list-done", "Drag me").dragTo(bob.getByTestId("list-list-doing"))
+    for (const page of [bob, alice]) await card(page, "list-doing", "Drag me").waitFor()
+    for (const page of [alice, bob]) assert.strictEqual(await page.getByTestId("card").count(), 1)
+  })
+
+  it("moves and deletes the task that has the focus by keys", async () => {
+    const [alice, bob] = await openBoth("keys")
+    await add(alice, "list-todo", "Press me")
+    await card(alice, "list-todo", "Press me").press("ArrowRight")
+    await card(bob, "list-doing", "Press me").waitFor()
+    const moved = card(alice, "list-doing", "Press me")
+    assert.isTrue(await moved.evaluate((node) => node === node.ownerDocument.activeElement))
+    await moved.press("ArrowLeft")
+    await card(bob, "list-todo", "Press me").waitFor()
+    await card(alice, "list-todo", "Press me").press("Delete")
+    for (const page of [alice, bob]) await isGone(page, "Press me")
+  })
+
+  it("deletes a task in both windows, and brings it back when that is undone", async () => {
+    const [alice, bob] = await openBoth("deletion")
+    await add(alice, "list-doing", "Delete me")
+    const seen = card(bob, "list-doing", "Delete me")
+    await seen.hover()
+    await seen.getByRole("button", { name: "Delete: Delete me" }).click()
+    for (const page of [bob, alice]) await isGone(page, "Delete me")
+    await bob.getByRole("button", { name: "Undo" }).click()
+    for (const page of [bob, alice]) await card(page, "list-doing", "Delete me").waitFor()
+  })
+
+  it("shows the tasks of its board, and of no other, to who comes later", async () => {
+    const alice = await open("early", "Alice")
+    await inState(alice, "live")
+    await add(alice, "list-todo", "first")
+    await add(alice, "list-done", "second")
+    const bob = await open("early", "Bob")
+    await card(bob, "list-todo", "first").waitFor()
+    await card(bob, "list-done", "second").waitFor()
+    const carol = await open("elsewhere", "Carol")
+    await inState(carol, "live")
+    assert.strictEqual(await carol.getByTestId("card").count(), 0)
+  })
+
+  it("counts the viewers", async () => {
+    const [alice, bob] = await openBoth("viewers")
+    await viewers(bob, "2 viewers")
+    const nobody = await open("viewers")
+    for (const page of [alice, bob, nobody]) await viewers(page, "3 viewers")
+    await bob.goto("about:blank")
+    await nobody.goto("about:blank")
+    await viewers(alice, "1 viewer")
+  })
+
+  it("lists who is there, with their status and the number of their windows", async () => {
+    const [alice, bob] = await openBoth("people")
+    for (const page of [alice, bob]) for (const name of ["Alice", "Bob"]) await person(page, name).waitFor()
+    await person(alice, "Alice").filter({ hasText: "you" }).waitFor()
+    await bob.evaluate(`Object.defineProperty(document, "hidden", { value: true, configurable: true })`)
+    await bob.evaluate(`document.dispatchEvent(new Event("visibilitychange"))`)
+    await person(alice, "Bob", "away").waitFor()
+    await bob.evaluate(`delete document.hidden; document.dispatchEvent(new Event("visibilitychange"))`)
+    await person(alice, "Bob").waitFor()
+    const second = await open("people", "Alice")
+    for (const page of [alice, bob, second]) await person(page, "Alice").getByText("2", { exact: true }).waitFor()
+    await bob.goto("about:blank")
+    await person(alice, "Bob").waitFor({ state: "detached" })
+  })
+
+  it("takes a name, and another one, without a reload", async () => {
+    const alice = await open("names", "Alice")
+    const bob = await open("names")
+    await bob.getByText("Give your name to see who is here").waitFor()
+    assert.strictEqual(await bob.getByTestId("people").locator("li").count(), 0)
+    for (const name of ["Bob", "Robert"]) {
+      await bob.getByTestId("name").fill(name)
+      await bob.getByTestId("name").press("Enter")
+      for (const page of [alice, bob]) await person(page, name).waitFor()
+    }
+    await person(alice, "Bob").waitFor({ state: "detached" })
+    await viewers(alice, "2 viewers")
+  })
+
+  it("shows HTML as text, in titles and in names", async () => {
+    const markup = `<img src="x" onerror="document.title = 'owned'"><b>bold</b>`
+    const alice = await open("markup", "Alice")
+    const mallory = await open("markup", "<i>Eve</i>")
+    await inState(mallory, "live")
+    await add(mallory, "list-todo", markup)
+    await person(alice, "<i>Eve</i>").filter({ hasText: "<i>Eve</i>" }).waitFor()
+    for (const page of [alice, mallory]) {
+      await card(page, "list-todo", markup).waitFor()
+      assert.strictEqual(await page.locator("img, b, i").count(), 0)
+      assert.strictEqual(await page.title(), "effect-rooms board")
+    }
+  })
+
+  it("says why when the server refuses the board, and does not try for ever", async () => {
+    const page = await open("../etc", "Alice")
+    await inState(page, "closed")
+    assert.match(await page.getByTestId("status").innerText(), /^Closed: /)
+    await page.getByRole("button", { name: "Connect again" }).waitFor()
+    await shoot(page, "closed")
+  })
+
+  it("reconnects by itself after a restart of the server, says so, and keeps what was being written", async () => {
+    const server = await startPlayground()
+    const [alice, bob] = await openBoth("restart", server)
+    for (const page of [alice, bob]) await page.clock.install()
+    await add(alice, "list-todo", "before")
+    await card(bob, "list-todo", "before").waitFor()
+    await bob.getByTestId("add-list-todo-input").fill("after")
+    await server.stop()
+    for (const page of [alice, bob]) {
+      await inState(page, "reconnecting")
+      await page.getByText("Your text is kept.").waitFor()
+    }
+    await shoot(bob, "reconnecting")
+    await using again = await startPlayground(server.port)
+    // More than the server asked for when it said goodbye.
+    for (const page of [alice, bob]) await page.clock.fastForward("00:10")
+    await Promise.all([inState(alice, "live"), inState(bob, "live")])
+    assert.strictEqual(again.origin, server.origin)
+    for (const page of [alice, bob]) await viewers(page, "2 viewers")
+    for (const page of [alice, bob]) await person(page, "Bob").waitFor()
+    // The tasks were in the memory of the process that ended.
+    for (const page of [alice, bob]) await isGone(page, "before")
+    await bob.getByTestId("add-list-todo-input").press("Enter")
+    for (const page of [alice, bob]) await card(page, "list-todo", "after").waitFor()
+
+    await Promise.all([alice.goto("about:blank"), bob.goto("about:blank")])
+    // The browser's own words about attempts that met no server.
+    const others = complaints.splice(0).filter((text) => !/^WebSocket connection to '[^']+' failed: /.test(text))
+    complaints.push(...others)
+  })
+
+  it("fits a desktop and a phone, in light and in dark", async () => {
+    const [alice, bob] = await openBoth("design")
+    await add(alice, "list-todo", "Take pictures for the README")
+    await add(
+      alice,
+      "list-todo",
+      `No${"o".repeat(60)} spaces, and <b>markup</b>: https://example.org/${"path/".repeat(12)}`
+    )
+    await add(alice, "list-doing", "Try the page on a phone, where every pixel that is off will be noticed first")
+    for (const title of ["Draw the lists", "Say who is here"]) await add(bob, "list-done", title)
+    await card(alice, "list-done", "Say who is here").waitFor()
+    await person(alice, "Bob").waitFor()
+    const empty = await open("empty")
+    await inState(empty, "live")
+    for (const [who, page] of Object.entries({ alice, empty })) {
+      for (const [device, size] of Object.entries({ desktop, phone })) {
+        await page.setViewportSize(size)
+        for (const colorScheme of ["light", "dark"] as const) {
+          await page.emulateMedia({ colorScheme })
+          await shoot(page, `${who}-${device}-${colorScheme}`)
+        }
+        assert.isAtMost(await page.evaluate(() => document.documentElement.scrollWidth), size.width)
+        for (const list of ["list-todo", "list-doing", "list-done"]) {
+          const box = await page.getByTestId(`add-${list}-input`).boundingBox()
+          assert.isNotNull(box)
+          assert.isTrue(box.x >= 0 && box.x + box.width <= size.width, `${who} ${device} ${list}`)
+        }
+      }
+    }
+  })
+})
