@@ -79,6 +79,8 @@ const look = Effect.fnUntraced(function* (
 ) {
   const room = (yield* Boards).get(board)
   const events = yield* room.subscribe()
+  // First what can be refused, such as the twenty-first window of one name: a client that gets an error has not joined.
+  const setStatus = username === undefined ? undefined : yield* attend(board, connection.id, username, send)
   const announceLeave = Effect.flatMap(room.size, (viewers) => room.broadcast("user_left", { viewers }))
   yield* Effect.addFinalizer(() => announceLeave)
   yield* room.join({}, { as: connection })
@@ -86,7 +88,7 @@ const look = Effect.fnUntraced(function* (
   send({ type: "joined", boardId: board, viewers })
   yield* room.broadcast("user_joined", { viewers }, { except: connection })
   yield* Effect.forkScoped(Stream.runForEach(events.stream, (event) => Effect.sync(() => send(toEvent(event)))))
-  return username === undefined ? undefined : yield* attend(board, connection.id, username, send)
+  return setStatus
 })
 
 const options = { incoming: Incoming, outgoing: Outgoing, invalidReply }
@@ -102,21 +104,23 @@ const handle = Effect.fnUntraced(function* ({ connection, messages, send }: Sess
   const looking = new Map<string, Scope.Closeable>()
   const statusAt = new Map<string, Effect.Success<ReturnType<typeof look>>>()
 
+  const leave = Effect.fnUntraced(function* (board: Ref.Ref<Board>) {
+    const scope = looking.get(board.identifier)
+    looking.delete(board.identifier)
+    statusAt.delete(board.identifier)
+    if (scope !== undefined) yield* Scope.close(scope, Exit.void)
+  })
+
   const join = Effect.fnUntraced(function* (board: Ref.Ref<Board>, username: string | undefined) {
     if (looking.has(board.identifier)) {
       return send({ type: "joined", boardId: board, viewers: yield* boards.get(board).size })
     }
     const scope = yield* Scope.fork(own)
     looking.set(board.identifier, scope)
-    const setStatus = yield* Scope.provide(look(board, username, connection, send), scope)
+    const setStatus = yield* Scope.provide(look(board, username, connection, send), scope).pipe(
+      Effect.onError(() => leave(board))
+    )
     return statusAt.set(board.identifier, setStatus)
-  })
-
-  const leave = Effect.fnUntraced(function* (board: Ref.Ref<Board>) {
-    const scope = looking.get(board.identifier)
-    looking.delete(board.identifier)
-    statusAt.delete(board.identifier)
-    if (scope !== undefined) yield* Scope.close(scope, Exit.void)
   })
 
   const others = { except: connection }
