@@ -73,7 +73,8 @@ export interface Room<E, Ev extends Events, Data> {
   ) => Effect.Effect<void>
   /**
    * Publishes an event on behalf of a member: asks the policy, then hands it to `onMessage`, or without that
-   * broadcasts it to the others. Returns when it was accepted, not when it was handled.
+   * broadcasts it to the others. Returns when it was accepted, not when it was handled. Fails with `RoomError`; a room
+   * with handlers that is not live is closed to it. Whoever publishes need not be in: a policy can ask for that.
    */
   readonly publish: <const Name extends keyof Ev & string>(
     event: Name,

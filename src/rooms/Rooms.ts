@@ -51,7 +51,11 @@ export interface Options<E, Ev extends Events, Data, RP = never> {
   readonly defectRetryPolicy?: Schedule.Schedule<unknown> | undefined
 }
 
-/** Runs once per live room, in the room's scope; state lives in its closure. */
+/**
+ * Runs once per live room, in the room's scope; state lives in its closure.
+ *
+ * It must not join its own room: joins wait for it. Its handlers may.
+ */
 export type Body<E, Ev extends Events, Data, R> = (
   room: Room<E, Ev, Data>
 ) => Effect.Effect<Handlers<E, Ev, Data>, never, R>
@@ -97,7 +101,8 @@ export const make = Effect.fnUntraced(function* <E, Ev extends Events, Data, RP 
     canJoin: (request) => (options.canJoin ? Effect.scoped(provided(options.canJoin(request))) : Effect.succeed(true)),
     canPublish: (request) =>
       options.canPublish ? Effect.scoped(provided(options.canPublish(request))) : Effect.succeed(true),
-    nextId: () => `${epoch}-m${(++named).toString(36)}`
+    nextId: () => `${epoch}-m${(++named).toString(36)}`,
+    context
   }
   const get = (ref: Ref<E>): Room<E, Ev, Data> => makeRoom(parts, ref)
   const refOf = (identifier: string): Ref<E> => api.key.ref.make(identifier)

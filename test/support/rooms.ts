@@ -6,6 +6,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { Room as Place } from "./channels.ts"
@@ -143,3 +145,24 @@ export const traces = (rooms: BoardRooms): Effect.Effect<{ members: number; room
     const members = list.reduce((sum, { size }) => sum + size, 0)
     return { members, rooms: list.length, actors: yield* rooms.actors }
   })
+
+/** What handlers of the tests die of. */
+export const boom = new Error("boom")
+
+/** Collects what is logged, and counts what died, in place of all other tests. */
+export const watched = <A, E, R>(
+  test: (log: Array<string>, defects: Effect.Effect<number>) => Effect.Effect<A, E, R>
+) => {
+  const log: Array<string> = []
+  const collect = Logger.make(({ message }) => void log.push(String(Array.isArray(message) ? message[0] : message)))
+  const defects = Effect.map(Metric.snapshot, (all) => {
+    const found = all.filter(
+      ({ id, attributes }) => id === "effect_rooms_room_defects" && attributes?.["kind"] === "board"
+    )
+    return found.reduce((sum, { state }) => sum + (state as Metric.CounterState<number>).count, 0)
+  })
+  return test(log, defects).pipe(
+    Effect.provide(Logger.layer([collect])),
+    Effect.provideService(Metric.MetricRegistry, new Map())
+  )
+}

@@ -10,10 +10,10 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
+import * as Scheduler from "effect/Scheduler"
+import * as Scope from "effect/Scope"
 
 /** One turn of the actor. */
 export type Job<Handlers> = (handlers: Handlers) => Effect.Effect<unknown>
@@ -27,8 +27,10 @@ export interface ActorOptions<Handlers> {
   readonly isIdle: () => boolean
   /** Body or job died. */
   readonly onDefect: (cause: Cause.Cause<never>) => Effect.Effect<void>
-  /** The actor takes no more jobs; called once, in the step in which that is decided. */
+  /** Everything is over, and what the body acquired is released; called once. */
   readonly onEnd: () => void
+  /** Owns the order in which the actor and others take their turns. */
+  readonly scheduler: Scheduler.Scheduler
 }
 
 /** Behind this nothing comes in a mailbox. */
@@ -47,20 +49,46 @@ class Crash {
 export class Actor<Handlers> {
   readonly #options: ActorOptions<Handlers>
   /** Without a bound of its own: `busy` is asked before what may be refused, and every leave follows a join. */
-  readonly #mailbox = Effect.runSync(Queue.unbounded<Job<Handlers> | typeof last>())
+  readonly #mailbox: Queue.Queue<Job<Handlers> | typeof last>
   readonly #ready = Deferred.makeUnsafe<boolean>()
   readonly #fiber: Fiber.Fiber<void>
-  #ended = false
+  #reason: string | undefined
+  #idled = false
+  /** How many wait until the body has run. */
+  #waiting = 0
   #stopping = false
 
   constructor(options: ActorOptions<Handlers>, fork: (run: Effect.Effect<void>) => Fiber.Fiber<void>) {
     this.#options = options
+    this.#mailbox = makeMailbox(options.scheduler)
     this.#fiber = fork(Effect.suspend(() => this.#run()))
+    // Not part of what runs: that may be interrupted before it begins.
+    this.#fiber.addObserver(() => {
+      this.#reason ??= "its body failed"
+      options.onEnd()
+      // Last: who is told goes on in this very step.
+      Deferred.doneUnsafe(this.#ready, Exit.succeed(false))
+    })
   }
 
   /** Whether jobs are no longer taken. */
   get ended(): boolean {
-    return this.#ended
+    return this.#reason !== undefined
+  }
+
+  /** Whether it has ended because nobody needed it any more. */
+  get idled(): boolean {
+    return this.#idled
+  }
+
+  /** Why it has ended; empty while it has not. */
+  get reason(): string {
+    return this.#reason ?? ""
+  }
+
+  /** Done when everything is over: after that, another may begin. */
+  get over(): Effect.Effect<void> {
+    return Effect.asVoid(Fiber.await(this.#fiber))
   }
 
   /** Whether as many jobs wait as may. */
@@ -70,73 +98,106 @@ export class Actor<Handlers> {
 
   /** True once the body has run; false when the actor ended before that. */
   get ready(): Effect.Effect<boolean> {
-    return Deferred.await(this.#ready)
+    return Effect.acquireUseRelease(
+      Effect.sync(() => void this.#waiting++),
+      () => Deferred.await(this.#ready),
+      () => Effect.sync(() => void this.#waiting--)
+    )
   }
 
   offer(job: Job<Handlers>): void {
-    if (!this.#ended) Queue.offerUnsafe(this.#mailbox, job)
+    if (!this.ended) Queue.offerUnsafe(this.#mailbox, job)
   }
 
   /** Takes no more jobs, and ends when those that wait are done. */
-  end(): void {
-    if (this.#ended) return
+  end(reason: string): void {
+    if (this.ended) return
     Queue.offerUnsafe(this.#mailbox, last)
-    this.#close()
+    this.#close(reason)
   }
 
   /** Ends now; what waits is not done. */
-  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
-    this.#stopping = true
-    this.#close()
-    return Fiber.interrupt(this.#fiber)
-  })
-
-  #close(): void {
-    if (this.#ended) return
-    this.#ended = true
-    this.#options.onEnd()
+  stop(reason: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.#stopping = true
+      this.#close(reason)
+      return Fiber.interrupt(this.#fiber)
+    })
   }
 
+  #close(reason: string): void {
+    if (this.ended) return
+    this.#reason = reason
+    Deferred.doneUnsafe(this.#ready, Exit.succeed(false))
+  }
+
+  readonly #take: Effect.Effect<Job<Handlers>, Finished> = Effect.suspend(() =>
+    Effect.flatMap(Queue.take(this.#mailbox), (job) =>
+      job === last ? Effect.fail(new Finished()) : Effect.succeed(job)
+    )
+  )
+
+  /** While nobody needs the room, waits without taking: what is taken in a race with the time could get lost. */
   readonly #next: Effect.Effect<Job<Handlers>, Finished> = Effect.suspend(() => {
-    const take = Queue.take(this.#mailbox)
-    return this.#options.isIdle() && !this.#ended
-      ? Effect.flatMap(Effect.timeoutOption(take, this.#options.maxIdleTime), this.#idled)
-      : Effect.flatMap(take, this.#received)
+    if (this.ended || !this.#options.isIdle()) return this.#take
+    const news = Effect.timeoutOption(Queue.peek(this.#mailbox), this.#options.maxIdleTime)
+    return Effect.andThen(news, this.#decide)
   })
 
-  readonly #received = (job: Job<Handlers> | typeof last): Effect.Effect<Job<Handlers>, Finished> =>
-    job === last ? Effect.fail(new Finished()) : Effect.succeed(job)
-
-  readonly #idled = (job: Option.Option<Job<Handlers> | typeof last>): Effect.Effect<Job<Handlers>, Finished> => {
-    if (Option.isSome(job)) return this.#received(job.value)
-    // Looked at and decided in one step: who comes later finds the actor ended and starts another.
-    if (!this.#options.isIdle() || Queue.sizeUnsafe(this.#mailbox) > 0) return this.#next
-    this.#close()
+  /** Looks and decides in one step: who has come meanwhile left a job, who comes later finds the actor ended. */
+  readonly #decide: Effect.Effect<Job<Handlers>, Finished> = Effect.suspend(() => {
+    if (Queue.sizeUnsafe(this.#mailbox) > 0) return this.#take
+    this.#endIdle()
     return Effect.fail(new Finished())
+  })
+
+  #endIdle(): void {
+    this.#idled = true
+    this.#close("nobody needs it")
   }
+
+  /** After a crash. What waits for a body that has never run is no member's: it is no reason to go on for ever. */
+  get #isNeeded(): boolean {
+    if (this.ended || !this.#options.isIdle() || this.#waiting > 0) return true
+    return Deferred.isDoneUnsafe(this.#ready) && Queue.sizeUnsafe(this.#mailbox) > 0
+  }
+
+  /** From the body to its end. A finalizer that dies is reported, and changes nothing about why it ends. */
+  readonly #life: Effect.Effect<never, Finished> = Effect.suspend(() => {
+    const scope = Scope.makeUnsafe()
+    const turns = Effect.flatMap(this.#options.body, (handlers) => {
+      Deferred.doneUnsafe(this.#ready, Exit.succeed(true))
+      // A handler that throws before it returns an effect has died, too.
+      return Effect.forever(Effect.flatMap(this.#next, (job) => Effect.suspend(() => job(handlers))))
+    })
+    return turns.pipe(
+      Scope.provide(scope),
+      Effect.onExit((exit) => Effect.catchCause(Scope.close(scope, exit), this.#options.onDefect))
+    )
+  })
 
   #run(): Effect.Effect<void> {
-    const life = Effect.scoped(
-      Effect.flatMap(this.#options.body, (handlers) => {
-        Deferred.doneUnsafe(this.#ready, Exit.succeed(true))
-        // A handler that throws before it returns an effect has died, too.
-        return Effect.forever(Effect.flatMap(this.#next, (job) => Effect.suspend(() => job(handlers))))
-      })
-    )
-    return life.pipe(
+    return this.#life.pipe(
       Effect.catchCause((cause): Effect.Effect<never, Finished | Crash> => {
         if (this.#stopping) return Effect.interrupt
         if (cause.reasons.some((reason) => Cause.isFailReason(reason))) return Effect.fail(new Finished())
-        return Effect.andThen(this.#options.onDefect(cause as Cause.Cause<never>), Effect.fail(new Crash()))
+        const crashed = Effect.suspend((): Effect.Effect<never, Finished | Crash> => {
+          if (this.#isNeeded) return Effect.fail(new Crash())
+          this.#endIdle()
+          return Effect.fail(new Finished())
+        })
+        return Effect.andThen(this.#options.onDefect(cause as Cause.Cause<never>), crashed)
       }),
       Effect.retry({ schedule: this.#options.defectRetryPolicy, while: (end) => end._tag === "Crash" }),
-      Effect.ignore,
-      Effect.ensuring(
-        Effect.sync(() => {
-          this.#close()
-          Deferred.doneUnsafe(this.#ready, Exit.succeed(false))
-        })
-      )
+      Effect.ignore
     )
   }
 }
+
+/** A queue that wakes its reader through the scheduler; one made by `runSync` would do that by itself. */
+const makeMailbox = <A>(scheduler: Scheduler.Scheduler): Queue.Queue<A> =>
+  Queue.unbounded<A>().pipe(
+    Effect.provideService(Scheduler.Scheduler, scheduler),
+    Effect.provideService(Scheduler.PreventSchedulerYield, true),
+    Effect.runSync
+  )

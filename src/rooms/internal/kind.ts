@@ -3,11 +3,12 @@
  */
 import type * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type * as Schedule from "effect/Schedule"
+import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import type { Receiver } from "../../channels/Subscription.ts"
 import { MemberGone, RoomBusy, RoomClosed, RoomError, RoomFull } from "../RoomError.ts"
@@ -34,6 +35,8 @@ export interface KindOptions<H> {
   readonly clock: Clock.Clock
   readonly context: Context.Context<never>
 }
+
+const stopping = "the server stops"
 
 export class Kind<Data, H extends MemberHandlers<Data>> {
   readonly #options: KindOptions<H>
@@ -73,12 +76,17 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
   /** The actor of a room once its body has run, started if there is none; undefined for rooms without handlers. */
   actor(identifier: string): Effect.Effect<Actor<H> | undefined, RoomError> {
     return Effect.suspend(() => {
-      if (this.#closed) return this.refuse(new RoomClosed({ reason: "the server stops" }))
+      if (this.#closed) return this.refuse(new RoomClosed({ reason: stopping }))
       if (this.#options.body === undefined) return Effect.undefined
-      const actor = this.#actors.get(identifier) ?? this.#start(identifier, this.#options.body(identifier))
-      return Effect.flatMap(actor.ready, (ready) =>
-        ready ? Effect.succeed(actor) : this.refuse(new RoomClosed({ reason: "its body failed" }))
-      )
+      const current = this.#actors.get(identifier)
+      // A body begins when everything the one before it acquired has been released.
+      if (current?.idled === true) return Effect.andThen(current.over, this.actor(identifier))
+      const actor = current ?? this.#start(identifier, this.#options.body(identifier))
+      if (actor.ended) return this.refuse(new RoomClosed({ reason: actor.reason }))
+      return Effect.flatMap(actor.ready, (ready) => {
+        if (ready) return Effect.succeed(actor)
+        return actor.idled ? this.actor(identifier) : this.refuse(new RoomClosed({ reason: actor.reason }))
+      })
     })
   }
 
@@ -96,7 +104,10 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
           Effect.andThen(Metric.update(defects, 1), Effect.logError(`a handler of a ${name} room died`, cause)),
         onEnd: () => {
           this.#actors.delete(identifier)
-        }
+          // Nobody is in any more, unless the body failed for good.
+          this.#takeOut(identifier, actor.reason)
+        },
+        scheduler: Context.get(context, Scheduler.Scheduler)
       },
       // Known before it runs, since its body may ask for the room.
       (run) => Effect.runForkWith(context)(Effect.andThen(Effect.yieldNow, run))
@@ -117,21 +128,25 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
   ): Effect.Effect<RoomState.Membership<Data>, RoomError> {
     return Effect.flatMap(restore(this.actor(identifier)), (actor) => {
       // It may have ended while we were told that it is ready.
-      if (actor?.ended === true) return this.join(identifier, member, data, restore)
-      if (this.#closed) return this.refuse(new RoomClosed({ reason: "the server stops" }))
+      if (actor?.idled === true) return this.join(identifier, member, data, restore)
+      if (actor?.ended === true) return this.refuse(new RoomClosed({ reason: actor.reason }))
+      if (this.#closed) return this.refuse(new RoomClosed({ reason: stopping }))
       const { capacity, clock, mailboxCapacity } = this.#options
       if (actor?.busy === true) return this.refuse(new RoomBusy({ mailboxCapacity }))
       const joined = this.members.join(identifier, member, data, clock.currentTimeMillisUnsafe(), capacity)
-      if (joined === undefined) return this.refuse(new RoomFull({ capacity }))
-      return this.members.holds(identifier, joined) ? Effect.succeed(joined) : this.refuse(new MemberGone({}))
+      if (joined === "full") return this.refuse(new RoomFull({ capacity }))
+      return joined === "gone" ? this.refuse(new MemberGone({})) : Effect.succeed(joined)
     })
   }
 
-  /** Gives the handlers of a live room a turn; false where there are none. */
+  /** Gives the handlers of a live room a turn; false where the kind has none. */
   tell(identifier: string, job: (handlers: H) => Effect.Effect<void>): Effect.Effect<boolean, RoomError> {
     return Effect.suspend(() => {
+      if (this.#options.body === undefined) return Effect.succeed(false)
       const actor = this.#actors.get(identifier)
-      if (actor === undefined) return Effect.succeed(false)
+      // What handlers are there to look at must not pass them by because they are not there.
+      if (actor === undefined || actor.idled) return this.refuse(new RoomClosed({ reason: "nobody is in it" }))
+      if (actor.ended) return this.refuse(new RoomClosed({ reason: actor.reason }))
       if (actor.busy) return this.refuse(new RoomBusy({ mailboxCapacity: this.#options.mailboxCapacity }))
       actor.offer(job)
       return Effect.succeed(true)
@@ -140,17 +155,19 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
 
   /** Takes everybody out; the actor ends when its mailbox is empty. */
   close(identifier: string, reason: string): void {
+    this.#takeOut(identifier, reason)
+    this.#actors.get(identifier)?.end(reason)
+  }
+
+  #takeOut(identifier: string, reason: string): void {
     for (const { id } of this.members.of(identifier)) this.members.leave(identifier, id, reason)
-    this.#actors.get(identifier)?.end()
   }
 
   /** No room takes anybody any more. */
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
     this.#closed = true
     const actors = Array.from(this.#actors.values())
-    for (const [identifier] of this.members.rooms) {
-      for (const { id } of this.members.of(identifier)) this.members.leave(identifier, id, "the server stops")
-    }
-    return Effect.forEach(actors, (actor) => actor.stop, { concurrency: "unbounded", discard: true })
+    for (const [identifier] of this.members.rooms) this.#takeOut(identifier, stopping)
+    return Effect.forEach(actors, (actor) => actor.stop(stopping), { concurrency: "unbounded", discard: true })
   })
 }

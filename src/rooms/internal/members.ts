@@ -16,16 +16,15 @@ export class Members<Data> {
   #state = RoomState.empty<Data>()
   #generation = 0
   readonly #events: MembersEvents<Data>
-  /** Calls off, by generation, that a membership ends with its member. */
-  readonly #unlink = new Map<number, () => void>()
+  /** By generation, calls off that a membership ends with its member or scope. */
+  readonly #undo = new Map<number, () => void>()
 
   constructor(events: MembersEvents<Data>) {
     this.#events = events
   }
 
   /**
-   * Lets a member in, until it leaves or is gone; undefined when the room is full. Of a member that is gone already
-   * nothing is left when this returns.
+   * Lets a member in, until it leaves or is gone. Who is gone already does not come in, and nobody hears of it.
    */
   join(
     identifier: string,
@@ -33,17 +32,35 @@ export class Members<Data> {
     data: Data,
     joinedAt: number,
     capacity: number
-  ): RoomState.Membership<Data> | undefined {
+  ): RoomState.Membership<Data> | "full" | "gone" {
     const generation = ++this.#generation
+    let gone = false
+    const unlink = member.onClose?.(() => {
+      gone = true
+      this.leave(identifier, member.id, "gone", generation)
+    })
+    if (gone) return "gone"
     const request = { member: member.id, data, joinedAt, generation }
     const [state, joined] = RoomState.join(this.#state, identifier, request, capacity)
-    if (joined._tag === "Full") return undefined
+    if (joined._tag === "Full") {
+      unlink?.()
+      return "full"
+    }
     this.#state = state
-    if (joined._tag === "JoinedAgain") this.#unlinkFrom(joined.replaced.generation)
+    if (unlink !== undefined) this.#undo.set(generation, unlink)
+    if (joined._tag === "JoinedAgain") this.#undoOf(joined.replaced.generation)
     else this.#events.onJoined(identifier, toMember(joined.membership))
-    const unlink = member.onClose?.(() => this.leave(identifier, member.id, "gone", generation))
-    if (unlink !== undefined && this.holds(identifier, joined.membership)) this.#unlink.set(generation, unlink)
     return joined.membership
+  }
+
+  /** Calls back when a membership has ended, however it did; at once if it has. */
+  onEnd(identifier: string, membership: RoomState.Membership<Data>, callback: () => void): void {
+    if (!this.holds(identifier, membership)) return callback()
+    const before = this.#undo.get(membership.generation)
+    this.#undo.set(membership.generation, () => {
+      before?.()
+      callback()
+    })
   }
 
   /** False when there was no such membership, or it belongs to a later join. */
@@ -51,7 +68,7 @@ export class Members<Data> {
     const [state, left] = RoomState.leave(this.#state, identifier, member, generation)
     this.#state = state
     if (left === undefined) return false
-    this.#unlinkFrom(left.generation)
+    this.#undoOf(left.generation)
     this.#events.onLeft(identifier, toMember(left), reason)
     return true
   }
@@ -77,9 +94,10 @@ export class Members<Data> {
     return RoomState.list(this.#state)
   }
 
-  #unlinkFrom(generation: number): void {
-    this.#unlink.get(generation)?.()
-    this.#unlink.delete(generation)
+  #undoOf(generation: number): void {
+    const undo = this.#undo.get(generation)
+    this.#undo.delete(generation)
+    undo?.()
   }
 }
 

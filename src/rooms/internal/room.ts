@@ -1,7 +1,9 @@
 /**
  * The face of one room: what users do with it, in terms of its kind and its channel.
  */
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
@@ -22,6 +24,8 @@ export interface RoomParts<E, Ev extends Events, Data> {
   readonly canPublish: (request: PublishRequest<E, Ev>) => Effect.Effect<boolean>
   /** Names a member that is no connection. */
   readonly nextId: () => string
+  /** What functions that subscribe are called in, and log to. */
+  readonly context: Context.Context<never>
 }
 
 export const makeRoom = <E, Ev extends Events, Data>(parts: RoomParts<E, Ev, Data>, ref: Ref<E>): Room<E, Ev, Data> => {
@@ -42,7 +46,12 @@ export const makeRoom = <E, Ev extends Events, Data>(parts: RoomParts<E, Ev, Dat
         if (!allowed) return yield* kind.refuse(new NotAllowed({ action: "join" }))
         const joined = yield* kind.join(identifier, member, data, restore)
         const leave = () => members.leave(identifier, member.id, "left", joined.generation)
-        if (scope !== undefined) yield* Scope.addFinalizer(scope, Effect.sync(leave))
+        if (scope !== undefined) {
+          // A scope of its own, gone with the membership: one that lives on collects nothing of those that have ended.
+          const place = Scope.forkUnsafe(scope)
+          yield* Scope.addFinalizer(place, Effect.sync(leave))
+          members.onEnd(identifier, joined, () => Effect.runSync(Scope.close(place, Exit.void)))
+        }
         const membership: Membership<E, Data> = { ref, member: toMember(joined), leave, [Symbol.dispose]: leave }
         return membership
       })
@@ -55,7 +64,7 @@ export const makeRoom = <E, Ev extends Events, Data>(parts: RoomParts<E, Ev, Dat
         { log: "Error", message: "a room's subscriber threw" }
       )
     const read = Effect.flatMap(channel.subscribe(ref), ({ stream }) => Stream.runForEach(stream, call))
-    const fiber = Effect.runFork(Effect.scoped(read))
+    const fiber = Effect.runForkWith(parts.context)(Effect.scoped(read))
     return () => {
       Effect.runFork(Fiber.interrupt(fiber))
     }
