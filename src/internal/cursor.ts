@@ -35,12 +35,7 @@ export class Cursor<T, E> {
     this.#batch = first
   }
 
-  /** How many values have left the source and were not read yet. */
-  get buffered(): number {
-    return this.#batch.length - this.#index
-  }
-
-  /** The values `buffered` counts, without taking them. */
+  /** The values that have left the source and were not read yet, without taking them. */
   peek(): ReadonlyArray<T> {
     return this.#batch.slice(this.#index)
   }

@@ -15,7 +15,7 @@ export interface Limits {
   readonly maxDepth: number
   /** Incoming messages that wait for the handler; then the socket is not read until it catches up. */
   readonly inboxMessages: number
-  /** Characters (UTF-16 units) of incoming messages that wait for the handler; then the socket is not read until it catches up. */
+  /** Bytes of incoming messages that wait for the handler; then the socket is not read until it catches up. */
   readonly inboxBytes: number
   /** How long a full inbox may stay unread before the connection closes with 1011. */
   readonly inboxTimeout: Duration.Input

@@ -40,7 +40,8 @@ describe("SEC11: the rate of messages", () => {
   it("counts bytes as well", async () => {
     await using server = await startServer({ routes: EchoLive, testClock: true, server: { limits: rates } })
     using client = await connect(server.url("/echo"))
-    const large = "x".repeat(60_000)
+    // Twenty thousand characters of three bytes each.
+    const large = "€".repeat(20_000)
     for (let n = 0; n < 5; n++) client.send(large)
     const heard = await client.take(5)
     assert.strictEqual(heard.filter((message) => message === large).length, 4)

@@ -18,7 +18,7 @@ export class Inbox<A> implements Source<A, never> {
   readonly #options: InboxOptions
   #messages: Array<A> = []
   #bytes = 0
-  #waiter: (() => void) | undefined
+  waiter: (() => void) | undefined
   exit: Exit.Exit<void> | undefined
   paused = false
   /** Whether anybody ever asked for a message. */
@@ -26,14 +26,6 @@ export class Inbox<A> implements Source<A, never> {
 
   constructor(options: InboxOptions) {
     this.#options = options
-  }
-
-  get waiter(): (() => void) | undefined {
-    return this.#waiter
-  }
-
-  set waiter(waiter: (() => void) | undefined) {
-    this.#waiter = waiter
   }
 
   push(message: A, bytes: number): void {
@@ -73,8 +65,8 @@ export class Inbox<A> implements Source<A, never> {
   }
 
   #wake(): void {
-    const waiter = this.#waiter
-    this.#waiter = undefined
+    const { waiter } = this
+    this.waiter = undefined
     waiter?.()
   }
 }

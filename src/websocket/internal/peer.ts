@@ -15,7 +15,7 @@ import type { Action, Vitals } from "./heartbeat.ts"
 
 /** What a route does with a connection's events. Must not throw. */
 export interface PeerEvents {
-  readonly onText: (text: string) => void
+  readonly onText: (text: string, bytes: number) => void
   /** The socket is closed; with the code this side closed with, or else the peer's. */
   readonly onClose: (code: number) => void
 }
@@ -96,7 +96,7 @@ export class Peer {
     this.#ws.on("message", (data: Buffer, isBinary: boolean) => {
       if (this.#closeCode !== undefined) return
       if (isBinary) this.close(CloseCode.unsupportedData, "binary messages are not supported")
-      else events.onText(data.toString())
+      else events.onText(data.toString(), data.length)
     })
     this.#ws.on("close", (code) => events.onClose(this.#closeCode ?? code))
   }

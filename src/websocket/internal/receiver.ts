@@ -26,13 +26,13 @@ export interface ReceiverOptions<In> {
 }
 
 /** Makes the callback for incoming text; it never throws. */
-export const makeReceiver = <In>(options: ReceiverOptions<In>): ((text: string) => void) => {
+export const makeReceiver = <In>(options: ReceiverOptions<In>): ((text: string, bytes: number) => void) => {
   const { limits, peer } = options
   const window = Duration.toMillis(limits.invalidWindow)
   const strikes = new Strikes(limits.maxInvalidMessages, window)
   const rateStrikes = new Strikes(limits.maxRateStrikes, window)
   const messages = new Bucket(limits.messagesPerSecond, limits.messageBurst, options.now())
-  const bytes = new Bucket(limits.bytesPerSecond, limits.bytesPerSecond, options.now())
+  const volume = new Bucket(limits.bytesPerSecond, limits.bytesPerSecond, options.now())
   let struckAt = Number.NEGATIVE_INFINITY
 
   const reply = (invalid: InvalidMessage) => {
@@ -54,12 +54,12 @@ export const makeReceiver = <In>(options: ReceiverOptions<In>): ((text: string) 
     if (rateStrikes.strike(now)) peer.close(CloseCode.rateLimited, "too many messages")
   }
 
-  return (text) => {
+  return (text, bytes) => {
     try {
       const now = options.now()
-      if (!messages.take(1, now) || !bytes.take(text.length, now)) return refuseRate(now)
+      if (!messages.take(1, now) || !volume.take(bytes, now)) return refuseRate(now)
       const decoded = options.decode(text)
-      if (decoded._tag === "Valid") options.inbox.push(decoded.message, text.length)
+      if (decoded._tag === "Valid") options.inbox.push(decoded.message, bytes)
       else refuse({ code: decoded.reason, message: decoded.message, input: decoded.input })
     } catch (defect) {
       options.onDefect(defect)

@@ -25,7 +25,7 @@ const make = (invalidReply: (code: string) => unknown = (code) => ({ code })) =>
     resume: () => events.push("resume"),
     onEndSeen: () => {}
   })
-  const receive = makeReceiver<string>({
+  const receiveBytes = makeReceiver<string>({
     limits: Limits.defaults,
     decode: makeDecoder(Schema.String, 32),
     invalidReply: ({ code }) => invalidReply(code),
@@ -35,6 +35,7 @@ const make = (invalidReply: (code: string) => unknown = (code) => ({ code })) =>
     onInvalid: (reason) => events.push(`invalid ${reason}`),
     onDefect: (defect) => events.push(`defect ${String(defect)}`)
   })
+  const receive = (text: string) => receiveBytes(text, Buffer.byteLength(text))
   return { events, inbox, receive, at: (millis: number) => (now = millis) }
 }
 
