@@ -27,6 +27,9 @@ export interface Ref<in out E> extends Equal.Equal {
   readonly identifier: string
 }
 
+/** A reference whose entity is not known to the type; what every `Ref` is. */
+export type AnyRef = Pick<Ref<never>, "entity" | "identifier">
+
 /**
  * Marks the instance type of an entity class, so that two entities are two types.
  */

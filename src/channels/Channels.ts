@@ -22,6 +22,7 @@ import * as Registry from "./internal/registry.ts"
 import * as Interest from "./internal/interest.ts"
 import * as Open from "./internal/open.ts"
 import * as Turn from "../internal/turn.ts"
+import type { Attach, Attachable } from "./Sink.ts"
 import { CurrentReceiver, type Overflow, type Receiver, type SlowConsumer, type Subscription } from "./Subscription.ts"
 
 const TypeId = "~effect-rooms/channels/Channels"
@@ -72,7 +73,7 @@ export interface PublishOptions {
  * to a key nobody listens to does nothing and leaves nothing behind. A publish never waits for readers, and a reader
  * that stalls or fails harms nobody.
  */
-export interface Channels<E, A, EO = never> {
+export interface Channels<E, A, EO = never> extends Attachable<E, A, EO> {
   readonly [TypeId]: typeof TypeId
   /** The schema messages travel in when they leave the process. */
   readonly message: Schema.Constraint & { readonly Type: A }
@@ -107,7 +108,7 @@ export interface Channels<E, A, EO = never> {
     message: A,
     options?: { readonly id?: string | undefined; readonly except?: ReadonlyArray<string> | undefined }
   ) => Effect.Effect<void>
-  /** Counts the subscriptions of a key on this node. */
+  /** Counts the subscriptions of a key on this node, and the connections it is forwarded to. */
   readonly subscriberCount: (ref: Ref<E>) => Effect.Effect<number>
   /** Counts the keys this node holds anything for: subscriptions, or a history that has not expired. */
   readonly size: Effect.Effect<number>
@@ -209,11 +210,19 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
   let published = 0
   let subscribed = 0
 
-  const publishUnsafe = (ref: Ref<E>, message: A, except: ReadonlyArray<string>, done?: Deferred.Deferred<boolean>) => {
+  /** Answers the number of the publish. What goes out because of it is charged to the receiver it is done for. */
+  const publishUnsafe = (
+    receiver: Receiver | undefined,
+    ref: Ref<E>,
+    message: A,
+    except: ReadonlyArray<string>,
+    done?: Deferred.Deferred<boolean>
+  ): number => {
     const number = ++published
-    const delivered = registry.forPublish(ref.identifier)?.append(epoch, number, message, except)
+    const bytes = registry.forPublish(ref.identifier)?.append(epoch, number, message, except) ?? 0
+    if (bytes > 0) receiver?.quota?.charge(bytes)
     offerHook?.({ key: prefix + ref.identifier, ref, message, id: publishId(epoch, number), except }, done)
-    return { number, roomSeq: delivered?.roomSeq ?? 0 }
+    return number
   }
 
   const attach = Effect.fnUntraced(function* (
@@ -254,13 +263,15 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
     message: options.message,
     epoch,
     publish: (ref, message, publishOptions) =>
-      Effect.sync(() => {
-        publishUnsafe(ref, message, exceptIds(publishOptions?.except))
+      Effect.withFiber((fiber) => {
+        publishUnsafe(fiber.getRef(CurrentReceiver), ref, message, exceptIds(publishOptions?.except))
+        return Effect.void
       }),
     publishAck: (ref, message, publishOptions) =>
       Effect.gen(function* () {
         const done = offerHook === undefined ? undefined : Deferred.makeUnsafe<boolean>()
-        const { number, roomSeq } = publishUnsafe(ref, message, exceptIds(publishOptions?.except), done)
+        const number = publishUnsafe(yield* CurrentReceiver, ref, message, exceptIds(publishOptions?.except), done)
+        const roomSeq = registry.get(ref.identifier)?.roomSeq ?? 0
         const everyone = done === undefined || (yield* Deferred.await(done))
         return { id: publishId(epoch, number), epoch, roomSeq, reached: everyone ? "everyone" : "local-only" }
       }),
@@ -274,6 +285,17 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
       Effect.sync(() => {
         const id = remote?.id ?? ++published
         registry.forPublish(ref.identifier)?.append(epoch, id, message, remote?.except ?? noExcept)
+      }),
+    reserve: (ref) =>
+      Effect.suspend(() => {
+        const attach: Attach<A> = (wire, join) => registry.attach(ref.identifier, wire, join)
+        if (interest === undefined || registry.closed) return Effect.succeed(attach)
+        return Effect.flatMap(Effect.scope, (parent) => {
+          const scope = Scope.forkUnsafe(parent)
+          return Effect.onError(Effect.as(Scope.provide(interest(ref.identifier), scope), attach), (cause) =>
+            Scope.close(scope, Exit.failCause(cause))
+          )
+        })
       }),
     subscriberCount: (ref) => Effect.sync(() => registry.get(ref.identifier)?.attached ?? 0),
     size: Effect.sync(() => registry.size)

@@ -33,6 +33,12 @@ export class SlowConsumer extends Schema.TaggedError<SlowConsumer>()("SlowConsum
   }
 }
 
+/**
+ * How a receiver went: `"clean"` when it or the application said so, `"lost"` when it fell silent, broke, or was cut for
+ * being too slow, and may be back.
+ */
+export type Ending = "clean" | "lost"
+
 /** Anything a publish can leave out, known by its id: a subscription, a connection. */
 export interface Receiver {
   readonly id: string
@@ -40,7 +46,18 @@ export interface Receiver {
    * Calls back once when the receiver is gone, at once if it is gone already; the returned function calls it off. A
    * receiver without it is never gone by itself.
    */
-  readonly onClose?: ((callback: () => void) => () => void) | undefined
+  readonly onClose?: ((callback: (ending: Ending) => void) => () => void) | undefined
+  /** What it may do at most; a receiver without it may do anything. */
+  readonly quota?: Quota | undefined
+}
+
+/** Bounds what one receiver may make the server do. */
+export interface Quota {
+  /** Asks for a place in one more room; what was granted is given back with `leave`. */
+  readonly join: () => "granted" | "tooOften" | "tooMany"
+  readonly leave: () => void
+  /** Told how many bytes go out because of a publish on its behalf, all receivers together. */
+  readonly charge: (bytes: number) => void
 }
 
 /**

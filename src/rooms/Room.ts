@@ -4,6 +4,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { PublishOptions, ReadError, SubscribeOptions } from "../channels/Channels.ts"
+import type { Attach } from "../channels/Sink.ts"
 import type { Receiver, Subscription } from "../channels/Subscription.ts"
 import type { Ref } from "../Ref.ts"
 import type { Member } from "./Member.ts"
@@ -18,10 +19,19 @@ export interface Membership<E, Data> extends Disposable {
   readonly leave: () => boolean
 }
 
-/** Options of a single join. */
-export interface JoinOptions {
-  /** Who joins; by default the connection on whose behalf the fiber works, or else a member with an id of its own. */
+/** Options of a single publish on behalf of a member. */
+export interface MemberOptions {
+  /** Who it is; by default the connection on whose behalf the fiber works, or else a member with an id of its own. */
   readonly as?: Receiver | undefined
+}
+
+/** Options of a single join. */
+export interface JoinOptions<Ev extends Events> extends MemberOptions {
+  /**
+   * For transports: attaches the member to the room's events in the step of the join, and detaches it in the step in
+   * which the membership ends. It must not throw.
+   */
+  readonly attach?: ((attach: Attach<RoomEvent<Ev>>) => () => void) | undefined
 }
 
 /** What a policy is asked about. */
@@ -53,12 +63,13 @@ export interface Room<E, Ev extends Events, Data> {
   /** The identifier of the reference. */
   readonly name: string
   /**
-   * Joins until the scope closes. Fails with `RoomError`: the policy refused, the room is full, busy or closed, or the
-   * member is gone; then nothing stays behind. A member that joins again gets its new data and no second place.
+   * Joins until the scope closes. Fails with `RoomError`: the policy refused, the room is full, busy or closed, the
+   * member is gone or joins too much; then nothing stays behind. A member that joins again gets its new data and no
+   * second place. A member is sent nothing by itself: it subscribes, or joins through the `join` of its session.
    */
-  readonly join: (data: Data, options?: JoinOptions) => Effect.Effect<Membership<E, Data>, RoomError, Scope.Scope>
+  readonly join: (data: Data, options?: JoinOptions<Ev>) => Effect.Effect<Membership<E, Data>, RoomError, Scope.Scope>
   /** Joins until the caller leaves or disposes the membership; for code outside of scopes. */
-  readonly open: (data: Data, options?: JoinOptions) => Effect.Effect<Membership<E, Data>, RoomError>
+  readonly open: (data: Data, options?: JoinOptions<Ev>) => Effect.Effect<Membership<E, Data>, RoomError>
   /** Takes a member out. False when it was not in. */
   readonly leave: (member: Receiver) => Effect.Effect<boolean>
   /** The members on this node, in the order of their joins. */
@@ -79,7 +90,7 @@ export interface Room<E, Ev extends Events, Data> {
   readonly publish: <const Name extends keyof Ev & string>(
     event: Name,
     data: Ev[Name]["Type"],
-    options?: JoinOptions
+    options?: MemberOptions
   ) => Effect.Effect<void, RoomError>
   /**
    * Subscribes to the events of the room, like `Channels.subscribe`; or, given a function, calls it with every event

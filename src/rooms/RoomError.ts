@@ -33,6 +33,22 @@ export class RoomClosed extends Schema.TaggedError<RoomClosed>()("RoomClosed", {
   }
 }
 
+/** The member is in, or the server holds, as many rooms as the bounds take. */
+export class TooManyRooms extends Schema.TaggedError<TooManyRooms>()("TooManyRooms", {
+  of: Schema.Literals(["member", "server"])
+}) {
+  override get message(): string {
+    return this.of === "member" ? "the member is in as many rooms as it may be" : "there are as many rooms as may be"
+  }
+}
+
+/** Whoever was to join joins more often than it may; try again later. */
+export class TooManyJoins extends Schema.TaggedError<TooManyJoins>()("TooManyJoins", {}) {
+  override get message(): string {
+    return "the member joins rooms too often"
+  }
+}
+
 /** Whoever was to join has gone meanwhile; nothing of it stays behind. */
 export class MemberGone extends Schema.TaggedError<MemberGone>()("MemberGone", {}) {
   override get message(): string {
@@ -42,7 +58,7 @@ export class MemberGone extends Schema.TaggedError<MemberGone>()("MemberGone", {
 
 /** Fails joining or publishing; `reason` says why. */
 export class RoomError extends Schema.TaggedError<RoomError>()("RoomError", {
-  reason: Schema.Union([RoomFull, RoomBusy, NotAllowed, RoomClosed, MemberGone])
+  reason: Schema.Union([RoomFull, RoomBusy, NotAllowed, RoomClosed, MemberGone, TooManyRooms, TooManyJoins])
 }) {
   override get message(): string {
     return this.reason.message

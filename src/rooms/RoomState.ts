@@ -106,3 +106,6 @@ export const roomsOf = <Data>(state: RoomState<Data>, member: string): ReadonlyA
 /** The rooms that have members, with their sizes. */
 export const list = <Data>(state: RoomState<Data>): ReadonlyArray<readonly [room: string, size: number]> =>
   Array.from(HashMap.entries(state.rooms), ([room, present]) => [room, HashMap.size(present)] as const)
+
+/** How many rooms have members. */
+export const count = <Data>(state: RoomState<Data>): number => HashMap.size(state.rooms)

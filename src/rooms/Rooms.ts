@@ -39,6 +39,8 @@ export interface Rooms<E, Ev extends Events, Data> {
 export interface Options<E, Ev extends Events, Data, RP = never> {
   /** Members a room takes; no bound by default. */
   readonly capacity?: number | undefined
+  /** Rooms there may be, those that are empty and keep their actors included; 100,000 by default. */
+  readonly maxRooms?: number | undefined
   /** Decides about every join, also that of a member which is in already. Everybody may join by default. */
   readonly canJoin?: ((request: JoinRequest<E, Data>) => Effect.Effect<boolean, never, RP>) | undefined
   /** Decides about everything members publish. Everything is let through by default. */
@@ -83,6 +85,7 @@ export const make = Effect.fnUntraced(function* <E, Ev extends Events, Data, RP 
         new Kind<Data, Handlers<E, Ev, Data>>({
           name: api.name,
           capacity: wholeNumber("capacity", options.capacity ?? Number.MAX_SAFE_INTEGER),
+          maxRooms: wholeNumber("maxRooms", options.maxRooms ?? 100_000),
           mailboxCapacity: wholeNumber("mailboxCapacity", options.mailboxCapacity ?? 1000),
           maxIdleTime: Duration.fromInputUnsafe(options.maxIdleTime ?? Duration.minutes(1)),
           defectRetryPolicy: options.defectRetryPolicy ?? defaultRetryPolicy,

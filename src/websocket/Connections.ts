@@ -1,37 +1,81 @@
 /**
- * The connections of a route on this node, reached from outside of their handlers.
+ * The connections of this node, reached from outside of their handlers: those of a route, with its types, and all.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Receiver } from "../channels/Subscription.ts"
+import type { AnyRef } from "../Ref.ts"
 import type { Connection } from "../rooms/Connection.ts"
+import type { Room } from "../rooms/Room.ts"
+import type { Events } from "../rooms/RoomApi.ts"
 import * as CloseCode from "./CloseCode.ts"
+import type { Directory, Entry } from "./internal/directory.ts"
 import { RoomsServer } from "./RoomsServer.ts"
 import type { Fields, WebSocketRoute } from "./WebSocketRoute.ts"
 
-/**
- * Finds, sends to and closes the connections of one route. A connection is here from its upgrade until its socket is
- * closed.
- */
-export interface Connections<Out, Principal> {
+/** Finds and closes connections. A connection is here from its upgrade until its socket is closed. */
+export interface Registry<Principal, Data> {
   /** All connections, in the order in which they came. */
-  readonly all: Effect.Effect<ReadonlyArray<Connection<Principal>>>
+  readonly all: Effect.Effect<ReadonlyArray<Connection<Principal, Data>>>
   /** How many there are. */
   readonly size: Effect.Effect<number>
   /** The connection with this id; none when it is not, or no longer, there. */
-  readonly get: (id: string) => Effect.Effect<Option.Option<Connection<Principal>>>
+  readonly get: (id: string) => Effect.Effect<Option.Option<Connection<Principal, Data>>>
+  /** Those of a user, named by the `user` of their routes. */
+  readonly ofUser: (user: AnyRef) => Effect.Effect<ReadonlyArray<Connection<Principal, Data>>>
+  /** Those that are members of a room, in the order of their joins. */
+  readonly inRoom: <E, Ev extends Events, Member>(
+    room: Room<E, Ev, Member>
+  ) => Effect.Effect<ReadonlyArray<Connection<Principal, Data>>>
+}
+
+/** Closes connections of whatever route. */
+export interface Everywhere extends Registry<unknown, unknown> {
+  /** Closes one connection, like `Connection.close`; 4504 by default, after which clients do not come back. */
+  readonly disconnect: (id: string, code?: number, reason?: string) => Effect.Effect<boolean>
+  /** Closes all connections of a user; answers how many. */
+  readonly disconnectUser: (user: AnyRef, code?: number, reason?: string) => Effect.Effect<number>
+}
+
+/**
+ * Finds, sends to and closes the connections of one route.
+ */
+export interface Connections<Out, Principal, Data = unknown> extends Registry<Principal, Data> {
   /**
    * Sends a message to one connection. False when it is not there, or closing, or too slow. Dies when the message does
    * not fit the route's schema `outgoing`.
    */
-  readonly send: (id: string, message: Out) => Effect.Effect<boolean>
-  /** Sends a message to all but some, encoded once; answers how many took it. Dies like `send`. */
+  readonly toConnection: (id: string, message: Out) => Effect.Effect<boolean>
+  /** Sends a message to all connections of a user on this route; answers how many took it. Dies like `toConnection`. */
+  readonly toUser: (user: AnyRef, message: Out) => Effect.Effect<number>
+  /**
+   * Sends a message to all but some, encoded once; answers to how many. A message that does not fit the schema is
+   * logged, counted and sent to nobody.
+   */
   readonly broadcast: (
     message: Out,
     options?: { readonly except?: Receiver | ReadonlyArray<Receiver> | undefined }
   ) => Effect.Effect<number>
-  /** Closes one connection, like `Connection.close`; 4504 by default, after which clients do not come back. */
+  /** Closes one connection of the route, like `Everywhere.disconnect`. */
   readonly disconnect: (id: string, code?: number, reason?: string) => Effect.Effect<boolean>
+}
+
+/** The registry of some connections of a directory; who they are is known to be what the type says. */
+const registry = <Principal, Data>(
+  directory: Directory,
+  entries: () => ReadonlyMap<string, Entry>
+): Registry<Principal, Data> => {
+  const connectionsOf = (some: Iterable<Entry | undefined>) =>
+    Array.from(some)
+      .filter((entry) => entry !== undefined && entries().has(entry.connection.id))
+      .map((entry) => entry!.connection as Connection<Principal, Data>)
+  return {
+    all: Effect.sync(() => connectionsOf(entries().values())),
+    size: Effect.sync(() => entries().size),
+    get: (id) => Effect.sync(() => Option.fromNullishOr(connectionsOf([entries().get(id)])[0])),
+    ofUser: (user) => Effect.sync(() => connectionsOf(directory.ofUser(user))),
+    inRoom: (room) => Effect.map(room.members, (members) => connectionsOf(members.map(({ id }) => entries().get(id))))
+  }
 }
 
 /**
@@ -50,40 +94,39 @@ export interface Connections<Out, Principal> {
  * })
  * ```
  */
-export const of = <In, Out, Params extends Fields, Query extends Fields, Principal, RA>(
-  route: WebSocketRoute<In, Out, Params, Query, Principal, RA>
-): Effect.Effect<Connections<Out, Principal>, never, RoomsServer> =>
+export const of = <In, Out, Params extends Fields, Query extends Fields, Principal, RA, Data>(
+  route: WebSocketRoute<In, Out, Params, Query, Principal, RA, Data>
+): Effect.Effect<Connections<Out, Principal, Data>, never, RoomsServer> =>
   Effect.map(RoomsServer, ({ directory }) => {
-    const entries = () => directory.of(route)
-    // The directory keeps by route what a route's own handshake has made, hence the principal's type.
+    const entries = () => directory.route(route)?.entries ?? new Map<string, Entry>()
+    // The directory keeps by route what the route itself has added, hence the types.
+    const encode = (message: Out) => directory.route(route)!.encode(message as never)
+    const send = (message: Out) => ({ _tag: "Send" as const, route, text: encode(message) })
     return {
-      all: Effect.sync(() => Array.from(entries().values(), ({ connection }) => connection as Connection<Principal>)),
-      size: Effect.sync(() => entries().size),
-      get: (id) =>
-        Effect.sync(() =>
-          Option.map(Option.fromNullishOr(entries().get(id)), (entry) => entry.connection as Connection<Principal>)
-        ),
-      send: (id, message) =>
-        Effect.sync(() => {
-          const entry = entries().get(id)
-          return entry !== undefined && entry.sendText(entry.encode(message))
-        }),
+      ...registry<Principal, Data>(directory, entries),
+      toConnection: (id, message) =>
+        Effect.sync(() => entries().has(id) && directory.control({ connection: id }, send(message)) > 0),
+      toUser: (user, message) =>
+        Effect.sync(() => (entries().size === 0 ? 0 : directory.control({ user }, send(message)))),
       broadcast: (message, options) =>
         Effect.sync(() => {
-          const except = options?.except === undefined ? [] : [options.except].flat()
-          const out = new Set(except.map(({ id }) => id))
-          let text: string | undefined
-          let taken = 0
-          for (const [id, { encode, sendText }] of entries()) {
-            if (!out.has(id) && sendText((text ??= encode(message)))) taken++
-          }
-          return taken
+          const except = options?.except === undefined ? [] : [options.except].flat().map(({ id }) => id)
+          const { everybody } = directory.route(route) ?? {}
+          if (everybody === undefined || everybody.send(message as never, except) === 0) return 0
+          return everybody.size - new Set(except.filter((id) => entries().has(id))).size
         }),
       disconnect: (id, code = CloseCode.kicked, reason = "") =>
-        Effect.sync(() => {
-          const entry = entries().get(id)
-          entry?.connection.close(code, reason)
-          return entry !== undefined
-        })
+        Effect.sync(
+          () => entries().has(id) && directory.control({ connection: id }, { _tag: "Close", code, reason }) > 0
+        )
     }
   })
+
+/** Gives the connections of all routes. */
+export const everywhere: Effect.Effect<Everywhere, never, RoomsServer> = Effect.map(RoomsServer, ({ directory }) => ({
+  ...registry<unknown, unknown>(directory, () => directory.entries),
+  disconnect: (id, code = CloseCode.kicked, reason = "") =>
+    Effect.sync(() => directory.control({ connection: id }, { _tag: "Close", code, reason }) > 0),
+  disconnectUser: (user, code = CloseCode.kicked, reason = "") =>
+    Effect.sync(() => directory.control({ user }, { _tag: "Close", code, reason }))
+}))

@@ -231,7 +231,7 @@ export const layer = <R, Principal = undefined, RA = never>(
         leave: (room = here) => leave(room),
         rooms,
         emit: (name, content) => send({ event: name, path: here, data: content }),
-        toConnection: (id, name, content) => connections.send(id, { event: name, path: here, data: content }),
+        toConnection: (id, name, content) => connections.toConnection(id, { event: name, path: here, data: content }),
         toOthers: (name, content) =>
           connections.broadcast({ event: name, path: here, data: content }, { except: connection }),
         broadcast: (name, content, { excludeSelf = true, room = here } = {}) =>

@@ -50,6 +50,17 @@ export interface Limits {
   readonly messageBurst: number
   /** Bytes a connection may send in the long run, and at once after a rest. */
   readonly bytesPerSecond: number
+  /** Rooms a connection may join in the long run; joining fails above it. */
+  readonly joinsPerSecond: number
+  /** Rooms a connection may join at once after a rest. */
+  readonly joinBurst: number
+  /** Rooms a connection may be in; joining fails above it. */
+  readonly roomsPerConnection: number
+  /**
+   * Bytes that may go out because of what one connection has published, all receivers together, in the long run and at
+   * once after a rest; above it its messages get an error reply and are dropped until that is made up for.
+   */
+  readonly fanOutBytesPerSecond: number
   /** Seconds with messages over the rate, within `invalidWindow`, after which the connection closes with 4005. */
   readonly maxRateStrikes: number
   /** How long guards may take to decide about an upgrade; then 503. */
@@ -84,6 +95,10 @@ export const defaults: Limits = {
   messagesPerSecond: 50,
   messageBurst: 100,
   bytesPerSecond: 256 * 1024,
+  joinsPerSecond: 10,
+  joinBurst: 20,
+  roomsPerConnection: 128,
+  fanOutBytesPerSecond: 10 * 1024 * 1024,
   maxRateStrikes: 3,
   acceptTimeout: Duration.seconds(5),
   requestTimeout: Duration.seconds(5),
@@ -91,12 +106,16 @@ export const defaults: Limits = {
   maxHeaders: 64
 }
 
-/** The defaults without bounds on how many connect and how much they send: for benchmarks and trusted networks. */
+/** The defaults without bounds on how many connect and how much they send and join: for benchmarks and trusted networks. */
 export const trusted: Limits = {
   ...defaults,
   maxConnections: Number.POSITIVE_INFINITY,
   maxConnectionsPerAddress: Number.POSITIVE_INFINITY,
   messagesPerSecond: Number.POSITIVE_INFINITY,
   messageBurst: Number.POSITIVE_INFINITY,
-  bytesPerSecond: Number.POSITIVE_INFINITY
+  bytesPerSecond: Number.POSITIVE_INFINITY,
+  joinsPerSecond: Number.POSITIVE_INFINITY,
+  joinBurst: Number.POSITIVE_INFINITY,
+  roomsPerConnection: Number.POSITIVE_INFINITY,
+  fanOutBytesPerSecond: Number.POSITIVE_INFINITY
 }

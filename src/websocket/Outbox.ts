@@ -2,14 +2,19 @@
  * The bounded way out of a connection.
  *
  * Neither Effect's socket nor `ws` pushes back when a peer stops reading: what is sent piles up in the process. The
- * outbox counts what the peer has not taken, by bytes and by messages, and refuses what is over the bound. It writes
- * whole frames to the raw socket; where compression was negotiated or there is no raw socket, it goes through `ws`.
+ * outbox counts what the peer has not taken, by bytes and by messages, and refuses what is over the bound. During a turn
+ * it holds what is the connection's own; slices of rooms' batches join them at the end of the turn (`internal/batch.ts`).
  */
+import type { Flusher } from "./internal/flusher.ts"
+import { fullAt, type Seat } from "./internal/batch.ts"
+import { Frames, merge, type Run } from "./internal/frames.ts"
 
 /** Where frames go. */
 export interface Writer {
-  /** Queues one text message for the peer; returns the bytes that takes on the wire. */
-  readonly write: (text: string) => number
+  /** Whether frames may be written: nobody has begun to close. */
+  readonly open: boolean
+  /** Queues whole frames for the peer. */
+  readonly write: (runs: ReadonlyArray<Run>, bytes: number) => void
   /** Bytes that were written and not taken by the peer. */
   readonly unsentBytes: () => number
 }
@@ -20,6 +25,14 @@ export interface OutboxLimits {
   readonly outboxMessages: number
 }
 
+export interface OutboxOptions {
+  readonly writer: Writer
+  readonly limits: OutboxLimits
+  readonly flusher: Flusher
+  /** A message was refused; called once. */
+  readonly onOverflow: () => void
+}
+
 /**
  * Counts what is written against its bounds.
  *
@@ -27,21 +40,28 @@ export interface OutboxLimits {
  * the stream of bytes, and is sent once the peer has taken the stream up to there.
  */
 export class Outbox {
-  readonly #writer: Writer
-  readonly #limits: OutboxLimits
+  readonly #options: OutboxOptions
   /** Where the unsent messages end, counted from the first byte written; the oldest at `#head`. */
   #ends: Array<number> = []
   #head = 0
   #written = 0
+  /** What the connection has been sent in this turn besides the batches it sits in; nothing most of the time. */
+  #runs: Array<Run> = []
+  #own: Frames | undefined
+  #ended = false
+  /** The batches this connection is a member of. */
+  readonly seats: Array<Seat> = []
+  /** Turns in which the flusher found this connection in one batch, and in another. */
+  markedIn = 0
+  mixedIn = 0
 
-  constructor(writer: Writer, limits: OutboxLimits) {
-    this.#writer = writer
-    this.#limits = limits
+  constructor(options: OutboxOptions) {
+    this.#options = options
   }
 
   /** Bytes the peer has taken so far. */
   get takenBytes(): number {
-    return this.#written - this.#writer.unsentBytes()
+    return this.#written - this.#options.writer.unsentBytes()
   }
 
   /** Messages the peer has not taken wholly. */
@@ -55,15 +75,145 @@ export class Outbox {
     return this.#ends.length - this.#head
   }
 
-  /** Writes a message unless that would be over a bound; false when it would. */
-  offer(text: string): boolean {
-    const unsent = this.#writer.unsentBytes()
-    if (unsent > 0) {
-      if (unsent + Buffer.byteLength(text) > this.#limits.outboxBytes) return false
-      if (this.unsentMessages >= this.#limits.outboxMessages) return false
+  /** Whether it holds runs for the end of the turn. */
+  get holds(): boolean {
+    return this.#runs.length > 0
+  }
+
+  /** Takes a frame of the connection's own. False when it would be over a bound: then nothing is taken any more. */
+  offer(frame: Buffer): boolean {
+    if (this.#ended) return false
+    // What is held counts only if the peer does not take it.
+    if (!this.#takes(frame.length)) this.#flushAll()
+    if (this.#ended) return false
+    if (!this.#takes(frame.length)) {
+      this.#overflow()
+      return false
     }
-    this.#written += this.#writer.write(text)
-    if (unsent > 0 || this.#writer.unsentBytes() > 0) this.#ends.push(this.#written)
+    if (this.#own === undefined) {
+      this.#own = new Frames()
+      this.hold({ frames: this.#own, from: 0, to: Number.POSITIVE_INFINITY })
+    }
+    this.#own.push(frame, this.#options.flusher.nextPlace())
+    if (this.#own.bytes >= fullAt) this.#flushAll()
     return true
   }
+
+  #takes(bytes: number): boolean {
+    const waiting = this.#options.writer.unsentBytes() + (this.#own?.bytes ?? 0)
+    return waiting === 0 || this.#fits(waiting + bytes, 1 + (this.#own?.length ?? 0))
+  }
+
+  #fits(bytes: number, messages: number): boolean {
+    const { outboxBytes, outboxMessages } = this.#options.limits
+    return bytes <= outboxBytes && this.unsentMessages + messages <= outboxMessages
+  }
+
+  /** Keeps a run for the end of the turn. */
+  hold(run: Run): void {
+    if (this.#ended) return
+    if (this.#runs.length === 0) this.#options.flusher.addOutbox(this)
+    this.#runs.push(run)
+  }
+
+  /** Writes what it holds. */
+  flush(): void {
+    if (this.#runs.length === 0) return
+    const own = this.#own
+    const runs = this.#runs.map((run) => (run.frames === own ? { frames: own, from: 0, to: own.length } : run))
+    this.#runs = []
+    this.#own = undefined
+    this.#write(merge(runs))
+  }
+
+  /** Writes a slice of a batch, for a connection that holds nothing else. */
+  write(frames: Frames, from: number, to: number): void {
+    this.#write([{ frames, from, to }])
+  }
+
+  /** Writes what there is of this turn for the connection, that of its batches included. */
+  #flushAll(): void {
+    for (const seat of this.seats) seat.handOver()
+    this.flush()
+  }
+
+  /** Writes what there is of this turn for the connection, and takes nothing more. */
+  end(): void {
+    if (this.#ended) return
+    this.#flushAll()
+    this.#ended = true
+  }
+
+  #write(runs: ReadonlyArray<Run>): void {
+    const { limits, writer } = this.#options
+    if (this.#ended || !writer.open) return
+    const unsent = writer.unsentBytes()
+    const bytes = sizeOf(runs)
+    const fits = unsent === 0 ? bytes <= limits.outboxBytes : this.#fits(unsent + bytes, lengthOf(runs))
+    if (fits) return this.#commit(runs, bytes, unsent)
+    this.#writeInParts(runs)
+  }
+
+  /** Writes as much as is within the bounds, and the rest if the peer took that. */
+  #writeInParts(runs: ReadonlyArray<Run>): void {
+    let rest = runs
+    while (rest.length > 0) {
+      const unsent = this.#options.writer.unsentBytes()
+      const [fitting, others] = this.#split(rest, unsent)
+      if (fitting.length === 0) return this.#overflow()
+      this.#commit(fitting, sizeOf(fitting), unsent)
+      rest = others
+    }
+  }
+
+  /** As many frames from the beginning as are within the bounds, one in any case when nothing waits; and the others. */
+  #split(runs: ReadonlyArray<Run>, unsent: number): readonly [ReadonlyArray<Run>, ReadonlyArray<Run>] {
+    const { outboxBytes, outboxMessages } = this.#options.limits
+    let bytes = unsent
+    let messages = this.unsentMessages
+    const fitting: Array<Run> = []
+    for (const [index, { frames, from, to }] of runs.entries()) {
+      let end = from
+      while (end < to) {
+        const next = bytes + frames.frame(end).length
+        if (bytes > 0 && (next > outboxBytes || messages >= outboxMessages)) break
+        bytes = next
+        messages++
+        end++
+      }
+      if (end > from) fitting.push({ frames, from, to: end })
+      if (end < to) return [fitting, [{ frames, from: end, to }, ...runs.slice(index + 1)]]
+    }
+    return [fitting, []]
+  }
+
+  #commit(runs: ReadonlyArray<Run>, bytes: number, unsent: number): void {
+    const { writer } = this.#options
+    writer.write(runs, bytes)
+    const before = this.#written
+    this.#written += bytes
+    if (unsent === 0 && writer.unsentBytes() === 0) return
+    let end = before
+    for (const { frames, from, to } of runs) {
+      for (let index = from; index < to; index++) this.#ends.push((end += frames.frame(index).length))
+    }
+  }
+
+  #overflow(): void {
+    this.#ended = true
+    this.#runs = []
+    this.#options.onOverflow()
+  }
+}
+
+const lengthOf = (runs: ReadonlyArray<Run>): number => {
+  let messages = 0
+  for (const { from, to } of runs) messages += to - from
+  return messages
+}
+
+const sizeOf = (runs: ReadonlyArray<Run>): number => {
+  let bytes = 0
+  for (const { frames, from, to } of runs) bytes += frames.size(from, to)
+  return bytes
 }

@@ -20,6 +20,7 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type * as Http from "node:http"
 import type * as Net from "node:net"
+import * as Turn from "../internal/turn.ts"
 import { Acceptor } from "./internal/acceptor.ts"
 import { Directory } from "./internal/directory.ts"
 import * as Drain from "./internal/drain.ts"
@@ -87,7 +88,7 @@ const make = Effect.fnUntraced(function* (
   const limits: Limits.Limits = { ...Limits.defaults, ...options.limits }
   const originAllowed = Origin.compile(options)
   const epoch = yield* Random.next
-  const acceptor = new Acceptor(limits, Math.floor(epoch * 2 ** 40).toString(36))
+  const acceptor = new Acceptor(limits, Math.floor(epoch * 2 ** 40).toString(36), yield* Turn.make)
   const { allowNonBrowsers: _, drain, limits: __, origins: ___, ...listen } = options
   let server: Http.Server | undefined
   const inner = yield* NodeHttpServer.make(

@@ -10,18 +10,19 @@ import type * as HttpRouter from "effect/http/HttpRouter"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import type { AnyRef } from "../Ref.ts"
 import type { Authenticator } from "./Authenticator.ts"
 import * as Endpoint from "./internal/endpoint.ts"
 import type { RoomsServer } from "./RoomsServer.ts"
-import type { InvalidMessage, Session } from "./Session.ts"
+import type { InvalidMessage, Opening, Session } from "./Session.ts"
 
-export type { InvalidMessage, Session } from "./Session.ts"
+export type { As, InvalidMessage, Opening, Session } from "./Session.ts"
 
 /** Schemas by name, for path parameters and query. Values arrive as strings, repeated query values as arrays. */
 export type Fields = { readonly [name: string]: Schema.Codec<unknown, unknown> }
 
 /** What a route is made from. */
-export interface Options<In, Out, Params extends Fields, Query extends Fields, Principal, RA> {
+export interface Options<In, Out, Params extends Fields, Query extends Fields, Principal, RA, Data> {
   /** Schemas of the path parameters. A handshake that does not fit gets 400. */
   readonly params?: Params | undefined
   /** Schemas of the query parameters. A handshake that does not fit gets 400. */
@@ -32,6 +33,10 @@ export interface Options<In, Out, Params extends Fields, Query extends Fields, P
   readonly outgoing: Schema.Codec<Out, unknown>
   /** Names the principal before the upgrade, or refuses with 401 or 403. Without it everybody may connect. */
   readonly authenticate?: Authenticator<Principal, RA> | undefined
+  /** Names the user of a principal, for limits per user and for `Connections`. Without it a connection is nobody's. */
+  readonly user?: ((principal: Principal) => AnyRef | undefined) | undefined
+  /** Makes what the application keeps with a connection, `connection.data`; nothing by default. */
+  readonly data?: ((opening: Opening<Decoded<Params>, Decoded<Query>, Principal>) => Data) | undefined
   /** Takes a token from the query as well, where it can end up in other people's logs. False by default. */
   readonly allowQueryToken?: boolean | undefined
   /** The reply to a message that does not fit: any JSON; by default `{ "type": "error", "code", "message" }`. */
@@ -39,9 +44,17 @@ export interface Options<In, Out, Params extends Fields, Query extends Fields, P
 }
 
 /** A route's path and types, from which `layer` makes an endpoint. */
-export interface WebSocketRoute<In, Out, Params extends Fields, Query extends Fields, Principal, RA = never> {
+export interface WebSocketRoute<
+  In,
+  Out,
+  Params extends Fields,
+  Query extends Fields,
+  Principal,
+  RA = never,
+  Data = undefined
+> {
   readonly path: HttpRouter.PathInput
-  readonly options: Options<In, Out, Params, Query, Principal, RA>
+  readonly options: Options<In, Out, Params, Query, Principal, RA, Data>
 }
 
 /** What a handler may return: an Effect that does its work, or the promise of an async function. */
@@ -64,10 +77,18 @@ export type Requirements<RA, Handled> =
  *
  * The path is a path of `HttpRouter`, with `:name` for parameters. It does nothing until `layer` gives it a handler.
  */
-export const make = <In, Out, Params extends Fields = {}, Query extends Fields = {}, Principal = undefined, RA = never>(
+export const make = <
+  In,
+  Out,
+  Params extends Fields = {},
+  Query extends Fields = {},
+  Principal = undefined,
+  RA = never,
+  Data = undefined
+>(
   path: HttpRouter.PathInput,
-  options: Options<In, Out, Params, Query, Principal, RA>
-): WebSocketRoute<In, Out, Params, Query, Principal, RA> => ({ path, options })
+  options: Options<In, Out, Params, Query, Principal, RA, Data>
+): WebSocketRoute<In, Out, Params, Query, Principal, RA, Data> => ({ path, options })
 
 /**
  * Serves a route on the router, with a handler that runs once per connection.
@@ -108,11 +129,12 @@ export const layer = <
   Query extends Fields,
   Principal,
   RA,
+  Data,
   Handled extends Handling,
   RP = never
 >(
-  route: WebSocketRoute<In, Out, Params, Query, Principal, RA>,
-  handle: (session: Session<In, Out, Decoded<Params>, Decoded<Query>, Principal>) => Handled,
+  route: WebSocketRoute<In, Out, Params, Query, Principal, RA, Data>,
+  handle: (session: Session<In, Out, Decoded<Params>, Decoded<Query>, Principal, Data>) => Handled,
   more: {
     /** Answers requests that are no WebSocket handshake, so that a page and a socket can share a path. */
     readonly otherwise?: Effect.Effect<HttpServerResponse.HttpServerResponse, never, RP> | undefined
@@ -132,7 +154,11 @@ export const layer = <
       // The router provides what these require; that is what `Requirements` says.
       otherwise: more.otherwise as Effect.Effect<HttpServerResponse.HttpServerResponse> | undefined,
       authenticate: options.authenticate as Authenticator<Principal> | undefined,
-      handle: handle as (session: Session<In, Out, Decoded<Params>, Decoded<Query>, Principal>) => Promise<unknown>
+      user: options.user ?? (() => undefined),
+      data: options.data ?? (() => undefined as Data),
+      handle: handle as (
+        session: Session<In, Out, Decoded<Params>, Decoded<Query>, Principal, Data>
+      ) => Promise<unknown>
     })
   )
 }

@@ -1,7 +1,15 @@
 /**
  * What the tests of rooms share: a kind of room, connections that can be closed, handlers that note what they are told.
  */
-import { type Connection, type Member, type Room, RoomApi, type RoomError, type Rooms } from "effect-rooms"
+import {
+  type Connection,
+  type Member,
+  type Room,
+  RoomApi,
+  type RoomError,
+  type Rooms,
+  type Subscription
+} from "effect-rooms"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -32,9 +40,23 @@ export type Membership = Room.Membership<Place, string>
 export class FakeConnection implements Connection.Connection {
   readonly id: string
   readonly principal = undefined
+  readonly user = undefined
+  readonly data = undefined
   readonly remoteAddress = undefined
-  readonly #callbacks = new Set<() => void>()
+  readonly #callbacks = new Set<(ending: Subscription.Ending) => void>()
   closed = false
+  /** How it will have ended. */
+  ending: Subscription.Ending = "clean"
+  /** Rooms it has asked for and not given back. */
+  rooms = 0
+  readonly quota: Subscription.Quota = {
+    join: () => {
+      this.rooms++
+      return "granted"
+    },
+    leave: () => void this.rooms--,
+    charge: () => undefined
+  }
 
   constructor(id: string) {
     this.id = id
@@ -50,16 +72,16 @@ export class FakeConnection implements Connection.Connection {
     this.closed = true
     const callbacks = Array.from(this.#callbacks)
     this.#callbacks.clear()
-    for (const callback of callbacks) callback()
+    for (const callback of callbacks) callback(this.ending)
   }
 
-  onClose = (callback: () => void): (() => void) => {
+  onClose = (callback: (ending: Subscription.Ending) => void): (() => void) => {
     if (this.closed) {
-      callback()
+      callback(this.ending)
       return () => undefined
     }
     // Each registration is one of its own, also of the same function.
-    const registered = () => callback()
+    const registered = (ending: Subscription.Ending) => callback(ending)
     this.#callbacks.add(registered)
     return () => void this.#callbacks.delete(registered)
   }

@@ -92,10 +92,10 @@ describe("M4, M5: the connections of a route", () => {
     await using place = await start()
     using first = await place.reader()
     using second = await place.reader()
-    const sent = place.ask(Effect.flatMap(of, ({ send }) => send(second.id, news(1))))
+    const sent = place.ask(Effect.flatMap(of, ({ toConnection }) => toConnection(second.id, news(1))))
     assert.isTrue(await sent)
     assert.deepStrictEqual(await second.client.next(), { news: 1 })
-    assert.isFalse(await place.ask(Effect.flatMap(of, ({ send }) => send("nobody", news(2)))))
+    assert.isFalse(await place.ask(Effect.flatMap(of, ({ toConnection }) => toConnection("nobody", news(2)))))
     const except = { except: { id: first.id } }
     assert.strictEqual(await place.ask(Effect.flatMap(of, ({ broadcast }) => broadcast(news(3), except))), 1)
     assert.strictEqual(await place.ask(Effect.flatMap(of, ({ broadcast }) => broadcast(news(4)))), 2)
@@ -114,9 +114,11 @@ describe("M4, M5: the connections of a route", () => {
 
   it("have the types of their route", () => {
     type Here = Effect.Success<typeof of>
-    expectTypeOf<Effect.Success<Here["all"]>>().toEqualTypeOf<ReadonlyArray<Connection.Connection<undefined>>>()
+    expectTypeOf<Effect.Success<Here["all"]>>().toEqualTypeOf<
+      ReadonlyArray<Connection.Connection<undefined, undefined>>
+    >()
     // @ts-expect-error the route does not send strings
-    const wrong = (here: Here) => here.send("id", "text")
+    const wrong = (here: Here) => here.toConnection("id", "text")
     assert.isFunction(wrong)
   })
 })

@@ -8,7 +8,7 @@ import { startServer } from "../support/wsServer.ts"
 
 const FeedRoute = WebSocketRoute.make("/feed", { incoming: Schema.String, outgoing: Schema.String })
 type Session = Parameters<
-  Parameters<typeof WebSocketRoute.layer<string, string, {}, {}, undefined, never, Effect.Effect<void>>>[1]
+  Parameters<typeof WebSocketRoute.layer<string, string, {}, {}, undefined, never, undefined, Effect.Effect<void>>>[1]
 >[0]
 
 /** Gives the test the sessions, and echoes. */

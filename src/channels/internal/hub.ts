@@ -9,14 +9,7 @@ import * as PubSub from "effect/PubSub"
 import { Envelope } from "../Envelope.ts"
 import { History } from "../History.ts"
 import type { Turn } from "../../internal/turn.ts"
-
-/** Served in the step of a publish; runs no user code and never throws. */
-export interface Sink<A> {
-  readonly receivers: ReadonlyArray<string>
-  deliver(envelope: Envelope<A>): void
-  /** The channel is closing. */
-  close(): void
-}
+import type { Sink, Wire } from "../Sink.ts"
 
 /** A reader of the ring, as the hub sees it. */
 export interface RingReader {
@@ -44,6 +37,8 @@ export class Hub<A> {
   readonly #sinks = new Set<Sink<A>>()
   readonly #readers = new Set<RingReader>()
   readonly #sleepers = new Set<Sleeper>()
+  /** By wire, the sink its receivers share. */
+  #shared: Map<Wire<A, Sink<A>>, Sink<A>> | undefined
   #ring: PubSub.PubSub.Atomic<Envelope<A>> | undefined
   #wakeScheduled = false
   readonly history: History<Envelope<A>> | undefined
@@ -63,11 +58,20 @@ export class Hub<A> {
   }
 
   get attached(): number {
-    return this.#readers.size + this.#sinks.size
+    let receivers = this.#readers.size
+    for (const sink of this.#sinks) receivers += sink.size
+    return receivers
   }
 
-  /** The step. Everything a publish does on this node happens here, before anybody else can run. */
-  append(epoch: string, id: string | number, message: A, except: ReadonlyArray<string>): Envelope<A> {
+  get isIdle(): boolean {
+    return this.#readers.size === 0 && this.#sinks.size === 0
+  }
+
+  /**
+   * The step. Everything a publish does on this node happens here, before anybody else can run. Answers the bytes that
+   * go out because of it.
+   */
+  append(epoch: string, id: string | number, message: A, except: ReadonlyArray<string>): number {
     const envelope = new Envelope(epoch, ++this.roomSeq, id, message, except)
     this.history?.push(envelope)
     if (this.#readers.size > 0) {
@@ -78,11 +82,10 @@ export class Hub<A> {
       }
     }
     if (except.length > 0) this.#tellExcluded(envelope)
-    for (const sink of this.#sinks) {
-      if (!isExcepted(envelope, sink.receivers)) sink.deliver(envelope)
-    }
+    let bytes = 0
+    for (const sink of this.#sinks) bytes += sink.deliver(envelope)
     if (this.#sleepers.size > 0) this.#scheduleWake()
-    return envelope
+    return bytes
   }
 
   #tellExcluded(envelope: Envelope<A>): void {
@@ -108,6 +111,26 @@ export class Hub<A> {
 
   detachSink(sink: Sink<A>): void {
     this.#sinks.delete(sink)
+  }
+
+  /** Adds a receiver to the sink of its wire; what is returned takes it out. */
+  attach<S extends Sink<A>>(identifier: string, wire: Wire<A, S>, join: (sink: S) => () => void): () => void {
+    const shared = (this.#shared ??= new Map())
+    // What a wire has made is what it makes.
+    let sink = shared.get(wire) as S | undefined
+    if (sink === undefined) {
+      sink = wire.open(identifier)
+      shared.set(wire, sink)
+      this.attachSink(sink)
+    }
+    const served = sink
+    const leave = join(served)
+    return () => {
+      leave()
+      if (served.size > 0 || shared.get(wire) !== served) return
+      shared.delete(wire)
+      this.detachSink(served)
+    }
   }
 
   close(): void {

@@ -5,6 +5,7 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Sink, Wire } from "../Sink.ts"
 import { Hub } from "./hub.ts"
 import type { Turn } from "../../internal/turn.ts"
 
@@ -46,7 +47,7 @@ export class Registry<A> {
   /** The hub a publish goes to; none where nobody listens and no history is kept. */
   forPublish(identifier: string): Hub<A> | undefined {
     const hub = this.#hubs.get(identifier)
-    if (hub !== undefined && hub.attached > 0) return hub
+    if (hub !== undefined && !hub.isIdle) return hub
     if (this.#options.replay === 0 || this.#closed) return hub
     const kept = hub ?? this.#add(identifier)
     this.#keepIdle(identifier, kept)
@@ -59,9 +60,20 @@ export class Registry<A> {
     return this.#hubs.get(identifier) ?? this.#add(identifier)
   }
 
+  /** Attaches a receiver to the sink of its wire until the returned function is called. */
+  attach<S extends Sink<A>>(identifier: string, wire: Wire<A, S>, join: (sink: S) => () => void): () => void {
+    if (this.#closed) return () => {}
+    const hub = this.forReader(identifier)
+    const leave = hub.attach(identifier, wire, join)
+    return () => {
+      leave()
+      this.release(identifier, hub)
+    }
+  }
+
   /** To be called after a reader was detached. */
   release(identifier: string, hub: Hub<A>): void {
-    if (hub.attached > 0 || this.#hubs.get(identifier) !== hub) return
+    if (!hub.isIdle || this.#hubs.get(identifier) !== hub) return
     if (this.#options.replay > 0 && !this.#closed) this.#keepIdle(identifier, hub)
     else this.#remove(identifier, hub)
   }

@@ -7,7 +7,8 @@ import type * as PubSub from "effect/PubSub"
 import { type Envelope, Gap } from "../Envelope.ts"
 import { type Overflow, SlowConsumer } from "../Subscription.ts"
 import type { Source } from "../../internal/cursor.ts"
-import type { Hub, RingReader, Sink, Sleeper } from "./hub.ts"
+import type { Sink } from "../Sink.ts"
+import type { Hub, RingReader, Sleeper } from "./hub.ts"
 import { isExcepted } from "./hub.ts"
 import type { Turn } from "../../internal/turn.ts"
 
@@ -150,6 +151,7 @@ class RingSource<A> extends HubSource<A> implements RingReader {
 
 /** A buffer of its own that keeps what it has; `dropNewest`. */
 class KeepingSource<A> extends HubSource<A> implements Sink<A> {
+  readonly size = 1
   #items: Array<Item<A>> = []
   #messages = 0
   #lostSinceLast = 0
@@ -168,14 +170,16 @@ class KeepingSource<A> extends HubSource<A> implements Sink<A> {
     return this.#messages
   }
 
-  deliver(envelope: Envelope<A>): void {
+  deliver(envelope: Envelope<A>): number {
+    if (isExcepted(envelope, this.receivers)) return 0
     if (this.#messages >= this.hub.capacity) {
       this.#lostSinceLast++
       this.dropped++
-      return
+    } else {
+      this.#messages++
+      this.#items.push(envelope)
     }
-    this.#messages++
-    this.#items.push(envelope)
+    return 0
   }
 
   poll(): ReadonlyArray<Item<A>> {
@@ -197,6 +201,7 @@ class KeepingSource<A> extends HubSource<A> implements Sink<A> {
 
 /** A buffer of its own that keeps the newest message of each key, at most as many keys as the capacity; `latest`. */
 class LatestSource<A> extends HubSource<A> implements Sink<A> {
+  readonly size = 1
   readonly #keyOf: (message: A) => unknown
   #latest = new Map<unknown, Envelope<A>>()
   #lostSinceLast = 0
@@ -217,12 +222,14 @@ class LatestSource<A> extends HubSource<A> implements Sink<A> {
   }
 
   /** The key function is the only user code that runs in a step: if it throws, this subscription dies and no other. */
-  deliver(envelope: Envelope<A>): void {
+  deliver(envelope: Envelope<A>): number {
+    if (isExcepted(envelope, this.receivers)) return 0
     try {
       this.#keep(this.#keyOf(envelope.message), envelope)
     } catch (defect) {
       this.end(Exit.failCause(Cause.die(defect)))
     }
+    return 0
   }
 
   #keep(key: unknown, envelope: Envelope<A>): void {

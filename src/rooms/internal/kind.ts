@@ -11,7 +11,7 @@ import type * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import type { Receiver } from "../../channels/Subscription.ts"
-import { MemberGone, RoomBusy, RoomClosed, RoomError, RoomFull } from "../RoomError.ts"
+import { MemberGone, RoomBusy, RoomClosed, RoomError, RoomFull, TooManyRooms } from "../RoomError.ts"
 import { Actor } from "./actor.ts"
 import { Members } from "./members.ts"
 import * as metrics from "./metrics.ts"
@@ -27,6 +27,7 @@ export interface MemberHandlers<Data> {
 export interface KindOptions<H> {
   readonly name: string
   readonly capacity: number
+  readonly maxRooms: number
   readonly mailboxCapacity: number
   readonly maxIdleTime: Duration.Duration
   readonly defectRetryPolicy: Schedule.Schedule<unknown>
@@ -67,6 +68,12 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
     return this.#actors.size
   }
 
+  /** Whether one more room would be too many; those that are empty and keep their actors count. */
+  #takesNoMore(identifier: string): boolean {
+    if (this.members.size(identifier) > 0 || this.#actors.has(identifier)) return false
+    return Math.max(this.members.roomCount, this.#actors.size) >= this.#options.maxRooms
+  }
+
   /** Fails with a reason, and counts it. */
   refuse(reason: RoomError["reason"]): Effect.Effect<never, RoomError> {
     const refusals = Metric.withAttributes(metrics.roomRefusals, { ...this.#attributes, reason: reason._tag })
@@ -81,6 +88,7 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
       const current = this.#actors.get(identifier)
       // A body begins when everything the one before it acquired has been released.
       if (current?.idled === true) return Effect.andThen(current.over, this.actor(identifier))
+      if (this.#takesNoMore(identifier)) return this.refuse(new TooManyRooms({ of: "server" }))
       const actor = current ?? this.#start(identifier, this.#options.body(identifier))
       if (actor.ended) return this.refuse(new RoomClosed({ reason: actor.reason }))
       return Effect.flatMap(actor.ready, (ready) => {
@@ -124,16 +132,18 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
     identifier: string,
     member: Receiver,
     data: Data,
+    attach: (() => () => void) | undefined,
     restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
   ): Effect.Effect<RoomState.Membership<Data>, RoomError> {
     return Effect.flatMap(restore(this.actor(identifier)), (actor) => {
       // It may have ended while we were told that it is ready.
-      if (actor?.idled === true) return this.join(identifier, member, data, restore)
+      if (actor?.idled === true) return this.join(identifier, member, data, attach, restore)
       if (actor?.ended === true) return this.refuse(new RoomClosed({ reason: actor.reason }))
       if (this.#closed) return this.refuse(new RoomClosed({ reason: stopping }))
       const { capacity, clock, mailboxCapacity } = this.#options
       if (actor?.busy === true) return this.refuse(new RoomBusy({ mailboxCapacity }))
-      const joined = this.members.join(identifier, member, data, clock.currentTimeMillisUnsafe(), capacity)
+      if (this.#takesNoMore(identifier)) return this.refuse(new TooManyRooms({ of: "server" }))
+      const joined = this.members.join(identifier, member, data, clock.currentTimeMillisUnsafe(), capacity, attach)
       if (joined === "full") return this.refuse(new RoomFull({ capacity }))
       return joined === "gone" ? this.refuse(new MemberGone({})) : Effect.succeed(joined)
     })

@@ -24,14 +24,16 @@ export class Members<Data> {
   }
 
   /**
-   * Lets a member in, until it leaves or is gone. Who is gone already does not come in, and nobody hears of it.
+   * Lets a member in, until it leaves or is gone; `attach` runs in this step, and what it returns when the membership
+   * ends. Who is gone already does not come in, and nobody hears of it.
    */
   join(
     identifier: string,
     member: Receiver,
     data: Data,
     joinedAt: number,
-    capacity: number
+    capacity: number,
+    attach: (() => () => void) | undefined
   ): RoomState.Membership<Data> | "full" | "gone" {
     const generation = ++this.#generation
     let gone = false
@@ -47,9 +49,15 @@ export class Members<Data> {
       return "full"
     }
     this.#state = state
-    if (unlink !== undefined) this.#undo.set(generation, unlink)
     if (joined._tag === "JoinedAgain") this.#undoOf(joined.replaced.generation)
-    else this.#events.onJoined(identifier, toMember(joined.membership))
+    const detach = attach?.()
+    if (unlink !== undefined || detach !== undefined) {
+      this.#undo.set(generation, () => {
+        detach?.()
+        unlink?.()
+      })
+    }
+    if (joined._tag === "Joined") this.#events.onJoined(identifier, toMember(joined.membership))
     return joined.membership
   }
 
@@ -88,6 +96,10 @@ export class Members<Data> {
 
   roomsOf(member: string): ReadonlyArray<string> {
     return RoomState.roomsOf(this.#state, member)
+  }
+
+  get roomCount(): number {
+    return RoomState.count(this.#state)
   }
 
   get rooms(): ReadonlyArray<readonly [identifier: string, size: number]> {

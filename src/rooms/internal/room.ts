@@ -11,9 +11,9 @@ import * as Stream from "effect/Stream"
 import type { Channels } from "../../channels/Channels.ts"
 import { CurrentReceiver, type Receiver } from "../../channels/Subscription.ts"
 import type { Ref } from "../../Ref.ts"
-import type { Handlers, JoinOptions, JoinRequest, Membership, PublishRequest, Room } from "../Room.ts"
+import type { Handlers, JoinOptions, JoinRequest, MemberOptions, Membership, PublishRequest, Room } from "../Room.ts"
 import type { Events, RoomEvent } from "../RoomApi.ts"
-import { NotAllowed, type RoomError } from "../RoomError.ts"
+import { NotAllowed, type RoomError, TooManyJoins, TooManyRooms } from "../RoomError.ts"
 import type { Kind } from "./kind.ts"
 import { toMember } from "./members.ts"
 
@@ -33,28 +33,37 @@ export const makeRoom = <E, Ev extends Events, Data>(parts: RoomParts<E, Ev, Dat
   const { identifier } = ref
   const { members } = kind
 
-  const whoever = (options: JoinOptions | undefined): Effect.Effect<Receiver> =>
+  const whoever = (options: MemberOptions | undefined): Effect.Effect<Receiver> =>
     options?.as === undefined
       ? Effect.map(CurrentReceiver, (receiver) => receiver ?? { id: parts.nextId() })
       : Effect.succeed(options.as)
 
-  const joinIn = (scope: Scope.Scope | undefined, data: Data, options: JoinOptions | undefined) =>
+  /** Joins in a scope of its own, which goes with the membership: one that lives on collects nothing of those that ended. */
+  const joinIn = (place: Scope.Closeable, data: Data, options: JoinOptions<Ev> | undefined) =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
         const member = yield* whoever(options)
+        const granted = member.quota?.join() ?? "granted"
+        if (granted === "tooOften") return yield* kind.refuse(new TooManyJoins({}))
+        if (granted === "tooMany") return yield* kind.refuse(new TooManyRooms({ of: "member" }))
+        if (member.quota !== undefined) yield* Scope.addFinalizer(place, Effect.sync(member.quota.leave))
         const allowed = yield* restore(parts.canJoin({ ref, member, data }))
         if (!allowed) return yield* kind.refuse(new NotAllowed({ action: "join" }))
-        const joined = yield* kind.join(identifier, member, data, restore)
+        const attachMember = options?.attach
+        const attach = attachMember && (yield* Scope.provide(restore(channel.reserve(ref)), place))
+        const joined = yield* kind.join(
+          identifier,
+          member,
+          data,
+          attachMember && (() => attachMember(attach!)),
+          restore
+        )
         const leave = () => members.leave(identifier, member.id, "left", joined.generation)
-        if (scope !== undefined) {
-          // A scope of its own, gone with the membership: one that lives on collects nothing of those that have ended.
-          const place = Scope.forkUnsafe(scope)
-          yield* Scope.addFinalizer(place, Effect.sync(leave))
-          members.onEnd(identifier, joined, () => Effect.runSync(Scope.close(place, Exit.void)))
-        }
+        yield* Scope.addFinalizer(place, Effect.sync(leave))
+        members.onEnd(identifier, joined, () => Effect.runSync(Scope.close(place, Exit.void)))
         const membership: Membership<E, Data> = { ref, member: toMember(joined), leave, [Symbol.dispose]: leave }
         return membership
-      })
+      }).pipe(Effect.onError((cause) => Scope.close(place, Exit.failCause(cause))))
     )
 
   const callWith = (handler: (event: RoomEvent<Ev>) => void): (() => void) => {
@@ -70,7 +79,7 @@ export const makeRoom = <E, Ev extends Events, Data>(parts: RoomParts<E, Ev, Dat
     }
   }
 
-  const publish = (message: RoomEvent<Ev>, options: JoinOptions | undefined): Effect.Effect<void, RoomError> =>
+  const publish = (message: RoomEvent<Ev>, options: MemberOptions | undefined): Effect.Effect<void, RoomError> =>
     Effect.gen(function* () {
       const member = yield* whoever(options)
       const request = { ref, member, message }
@@ -85,8 +94,9 @@ export const makeRoom = <E, Ev extends Events, Data>(parts: RoomParts<E, Ev, Dat
   return {
     ref,
     name: identifier,
-    join: (data, options) => Effect.flatMap(Effect.scope, (scope) => joinIn(scope, data, options)),
-    open: (data, options) => joinIn(undefined, data, options),
+    join: (data, options) =>
+      Effect.flatMap(Effect.scope, (scope) => Effect.suspend(() => joinIn(Scope.forkUnsafe(scope), data, options))),
+    open: (data, options) => Effect.suspend(() => joinIn(Scope.makeUnsafe(), data, options)),
     leave: (member) => Effect.sync(() => members.leave(identifier, member.id, "left")),
     members: Effect.sync(() => members.of(identifier)),
     size: Effect.sync(() => members.size(identifier)),

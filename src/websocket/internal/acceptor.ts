@@ -10,6 +10,8 @@ import type { Duplex } from "node:stream"
 import { WebSocketServer, type ServerOptions, type WebSocket } from "ws"
 import * as Duration from "effect/Duration"
 import type { Limits } from "../Limits.ts"
+import type { Turn } from "../../internal/turn.ts"
+import { Flusher } from "./flusher.ts"
 import { Peer } from "./peer.ts"
 
 /** The subprotocol a browser may send a token in, for want of an `Authorization` header; never echoed. */
@@ -24,13 +26,15 @@ export class Acceptor {
   readonly #undecided = new Set<Duplex>()
   readonly #peers = new Set<Peer>()
   readonly #byAddress = new Map<string, number>()
+  readonly flusher: Flusher
   readonly wsOptions: Omit<ServerOptions, "noServer" | "server" | "host" | "port" | "path">
   #accepted = 0
   draining = false
 
-  constructor(limits: Limits, epoch: string) {
+  constructor(limits: Limits, epoch: string, turn: Turn) {
     this.#limits = limits
     this.#epoch = epoch
+    this.flusher = new Flusher(turn)
     // Options of ws 8.23 that its types do not know yet. Our own close timeout runs on Effect's clock and comes first.
     const untyped = {
       maxFragments: limits.maxFragments,
@@ -106,7 +110,7 @@ export class Acceptor {
     })
     if (accepted === undefined) return undefined
     this.#undecided.delete(socket)
-    const peer = new Peer(accepted, socket, this.#limits)
+    const peer = new Peer(accepted, socket, this.#limits, this.flusher)
     this.#peers.add(peer)
     this.#count(address, 1)
     accepted.on("close", () => {

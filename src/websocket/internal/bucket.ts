@@ -17,12 +17,22 @@ export class Bucket {
   /** Takes tokens if there are enough of them; false takes none. What costs more than a burst takes a full bucket. */
   take(cost: number, now: number): boolean {
     if (this.#burst === Number.POSITIVE_INFINITY) return true
-    const gained = (Math.max(0, now - this.#filledAt) * this.#rate) / 1000
-    this.#tokens = Math.min(this.#burst, this.#tokens + gained)
-    this.#filledAt = now
+    this.#fill(now)
     const price = Math.min(cost, this.#burst)
     if (price > this.#tokens) return false
     this.#tokens -= price
     return true
+  }
+
+  /** Takes tokens for what has been done already, whether or not there are enough; debts are made up for by the rate. */
+  charge(cost: number, now: number): void {
+    this.#fill(now)
+    this.#tokens -= cost
+  }
+
+  #fill(now: number): void {
+    const gained = (Math.max(0, now - this.#filledAt) * this.#rate) / 1000
+    this.#tokens = Math.min(this.#burst, this.#tokens + gained)
+    this.#filledAt = now
   }
 }

@@ -11,15 +11,17 @@ import type * as Http from "node:http"
 import * as Turn from "../../internal/turn.ts"
 import type { Authenticator } from "../Authenticator.ts"
 import { RoomsServer } from "../RoomsServer.ts"
-import type { InvalidMessage, Session } from "../Session.ts"
+import type { AnyRef } from "../../Ref.ts"
+import type { InvalidMessage, Opening, Session } from "../Session.ts"
 import { makeDecoder, makeEncoder } from "./codec.ts"
 import * as Handshake from "./handshake.ts"
 import * as metrics from "./metrics.ts"
 import { defaultInvalidReply } from "./receiver.ts"
 import * as SessionRunner from "./session.ts"
+import { Wires } from "./wires.ts"
 
 /** A route with its handler; what both require is provided by the router. */
-export interface Endpoint<In, Out, Params, Query, Principal> {
+export interface Endpoint<In, Out, Params, Query, Principal, Data> {
   /** What the route is known by in the server's directory. */
   readonly route: object
   readonly path: HttpRouter.PathInput
@@ -32,8 +34,10 @@ export interface Endpoint<In, Out, Params, Query, Principal> {
   /** The answer to a request that is no handshake, where there is another than 426. */
   readonly otherwise: Effect.Effect<HttpServerResponse.HttpServerResponse> | undefined
   readonly invalidReply: ((invalid: InvalidMessage) => unknown) | undefined
+  readonly user: (principal: Principal) => AnyRef | undefined
+  readonly data: (opening: Opening<Params, Query, Principal>) => Data
   readonly handle: (
-    session: Session<In, Out, Params, Query, Principal>
+    session: Session<In, Out, Params, Query, Principal, Data>
   ) => Effect.Effect<unknown, unknown> | Promise<unknown>
 }
 
@@ -49,8 +53,8 @@ const untilClosed = (request: Http.IncomingMessage): Effect.Effect<HttpServerRes
   })
 
 /** Adds an endpoint to the router. */
-export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principal>(
-  endpoint: Endpoint<In, Out, Params, Query, Principal>
+export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principal, Data>(
+  endpoint: Endpoint<In, Out, Params, Query, Principal, Data>
 ) {
   const { path } = endpoint
   const router = yield* HttpRouter.HttpRouter
@@ -61,14 +65,31 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
   let connections = 0
   const count = (change: number) => open.updateUnsafe((connections += change), context)
 
-  const parts: SessionRunner.RouteParts<In, Out, Params, Query, Principal> = {
+  const encode = makeEncoder(endpoint.outgoing)
+  const failures = Metric.withAttributes(metrics.encodeFailures, { route: path })
+  const deliveries = Metric.withAttributes(metrics.deliveries, { route: path })
+  const wires = new Wires<Out>({
+    flusher: server.acceptor.flusher,
+    encode,
+    onFailure: (error) => {
+      failures.updateUnsafe(1, context)
+      Effect.runForkWith(context)(Effect.logError("a message was published that cannot be sent", error))
+    },
+    onDelivered: (messages) => deliveries.updateUnsafe(messages, context)
+  })
+
+  const parts: SessionRunner.RouteParts<In, Out, Params, Query, Principal, Data> = {
     path,
     route: endpoint.route,
     server,
     now: () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n),
     turn: yield* Turn.make,
     decode: makeDecoder(endpoint.incoming, server.limits.maxDepth),
-    encode: makeEncoder(endpoint.outgoing),
+    encode,
+    wires,
+    everybody: server.directory.addRoute(endpoint.route, encode, wires),
+    user: endpoint.user,
+    data: endpoint.data,
     invalidReply: endpoint.invalidReply ?? defaultInvalidReply,
     onInvalid: (reason) =>
       Metric.withAttributes(metrics.invalidMessages, { route: path, reason }).updateUnsafe(1, context),
@@ -79,6 +100,7 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
     decodeParams: Schema.decodeUnknownEffect(endpoint.params),
     decodeQuery: Schema.decodeUnknownEffect(endpoint.query),
     authenticate: endpoint.authenticate,
+    user: endpoint.user,
     allowQueryToken: endpoint.allowQueryToken
   })
 

@@ -21,3 +21,6 @@ export const textFrame = (text: string): Buffer => {
   frame.write(text, header)
   return frame
 }
+
+/** The payload of a frame made here. */
+export const payload = (frame: Buffer): Buffer => frame.subarray(frame[1]! < 126 ? 2 : frame[1] === 126 ? 4 : 10)

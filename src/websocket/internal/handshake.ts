@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import type * as Http from "node:http"
 import { type Authenticator, credentialsOf } from "../Authenticator.ts"
 import type { RoomsServer } from "../RoomsServer.ts"
+import type { AnyRef } from "../../Ref.ts"
 import { rejections } from "./metrics.ts"
 
 /** An upgrade that is not going to happen: the answer, and the reason it is counted under. */
@@ -55,6 +56,7 @@ export interface Accepted<Params, Query, Principal> {
   readonly params: Params
   readonly query: Query
   readonly principal: Principal
+  readonly user: AnyRef | undefined
 }
 
 export interface HandshakeOptions<Params, Query, Principal, RA> {
@@ -62,6 +64,7 @@ export interface HandshakeOptions<Params, Query, Principal, RA> {
   readonly decodeParams: (params: unknown) => Effect.Effect<Params, Schema.SchemaError>
   readonly decodeQuery: (query: unknown) => Effect.Effect<Query, Schema.SchemaError>
   readonly authenticate: Authenticator<Principal, RA> | undefined
+  readonly user: (principal: Principal) => AnyRef | undefined
   readonly allowQueryToken: boolean
 }
 
@@ -71,7 +74,8 @@ export const handshake = <Params, Query, Principal, RA>({
   authenticate,
   decodeParams,
   decodeQuery,
-  server
+  server,
+  user
 }: HandshakeOptions<Params, Query, Principal, RA>) =>
   Effect.gen(function* () {
     const serverRequest = yield* HttpServerRequest.HttpServerRequest
@@ -97,7 +101,7 @@ export const handshake = <Params, Query, Principal, RA>({
         : yield* Effect.catchTag(authenticate(credentialsOf(serverRequest, allowQueryToken)), "Denied", ({ reason }) =>
             reason === "unauthenticated" ? refuse(401, reason, { "www-authenticate": "Bearer" }) : refuse(403, reason)
           )
-    return { request, address, params, query, principal }
+    return { request, address, params, query, principal, user: user(principal) }
   }).pipe(
     Effect.timeoutOrElse({
       duration: server.limits.acceptTimeout,

@@ -35,3 +35,15 @@ export const handlerOverruns = Metric.counter("effect_rooms_handler_overruns", {
   description: "WebSocket handlers that ran on after their connection was gone",
   incremental: true
 })
+
+/** Messages of rooms and channels handed to connections, by route. */
+export const deliveries = Metric.counter("effect_rooms_deliveries", {
+  description: "messages of rooms and channels handed to connections",
+  incremental: true
+})
+
+/** Published messages that could not be encoded and reached nobody on that route. */
+export const encodeFailures = Metric.counter("effect_rooms_encode_failures", {
+  description: "published messages that could not be encoded",
+  incremental: true
+})

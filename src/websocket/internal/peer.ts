@@ -10,7 +10,9 @@ import type { WebSocket } from "ws"
 import * as CloseCode from "../CloseCode.ts"
 import type { Limits } from "../Limits.ts"
 import { Outbox, type Writer } from "../Outbox.ts"
-import { textFrame } from "./frame.ts"
+import type { Flusher } from "./flusher.ts"
+import { payload, textFrame } from "./frame.ts"
+import type { Run } from "./frames.ts"
 import type { Action, Vitals } from "./heartbeat.ts"
 
 /** What a route does with a connection's events. Must not throw. */
@@ -31,24 +33,38 @@ const inFlight = (socket: Duplex): number => {
 
 const byteCount = (socket: Duplex): number => ("bytesRead" in socket ? Number(socket.bytesRead) : 0)
 
-const writerOf = (ws: WebSocket, socket: Duplex): Writer =>
-  ws.extensions === ""
-    ? {
-        write: (text) => {
-          const frame = textFrame(text)
-          socket.write(frame)
-          return frame.length
-        },
-        unsentBytes: () => socket.writableLength
-      }
-    : {
-        // Compressed: `bufferedAmount` counts before compression, and so does this.
-        write: (text) => {
-          ws.send(text)
-          return Buffer.byteLength(text)
-        },
-        unsentBytes: () => ws.bufferedAmount
-      }
+/** Bytes up to which copying pieces together costs less than handing them to the system one by one. */
+const copyUpTo = 8 * 1024
+
+/** Writes to the raw socket: one system call for everything, as a rule. */
+const rawWriter = (ws: WebSocket, socket: Duplex): Writer => ({
+  get open() {
+    return ws.readyState === ws.OPEN
+  },
+  write: (runs, bytes) => {
+    if (runs.length === 1) return void socket.write(slice(runs[0]!))
+    if (bytes <= copyUpTo) return void socket.write(Buffer.concat(runs.map(slice), bytes))
+    socket.cork()
+    for (const run of runs) socket.write(slice(run))
+    socket.uncork()
+  },
+  unsentBytes: () => socket.writableLength
+})
+
+const slice = ({ frames, from, to }: Run): Buffer => frames.slice(from, to)
+
+/** Goes through `ws`, which compresses. `bufferedAmount` counts before compression, and so does the outbox. */
+const compressingWriter = (ws: WebSocket): Writer => ({
+  get open() {
+    return ws.readyState === ws.OPEN
+  },
+  write: (runs) => {
+    for (const { frames, from, to } of runs) {
+      for (let index = from; index < to; index++) ws.send(payload(frames.frame(index)), { binary: false })
+    }
+  },
+  unsentBytes: () => ws.bufferedAmount
+})
 
 /** A close reason is at most 123 bytes; cut at a character. */
 const cutReason = (reason: string): string => {
@@ -78,10 +94,15 @@ export class Peer {
   #closed = false
   #closeCode: number | undefined
 
-  constructor(ws: WebSocket, socket: Duplex, limits: Limits) {
+  constructor(ws: WebSocket, socket: Duplex, limits: Limits, flusher: Flusher) {
     this.#ws = ws
     this.#socket = socket
-    this.outbox = new Outbox(writerOf(ws, socket), limits)
+    this.outbox = new Outbox({
+      writer: ws.extensions === "" ? rawWriter(ws, socket) : compressingWriter(ws),
+      limits,
+      flusher,
+      onOverflow: () => this.close(CloseCode.slowConsumer, "the client takes its messages too slowly")
+    })
     // `ws` answers violations itself and then closes; what remains to be done is to know the code.
     ws.on("error", (error: Error & { readonly code?: string }) => {
       this.#closeCode ??= violationCodes.get(error.code ?? "") ?? (error.code?.startsWith("WS_ERR") ? 1002 : undefined)
@@ -110,16 +131,19 @@ export class Peer {
     return this.#ws.readyState === this.#ws.OPEN && this.#closeCode === undefined
   }
 
-  /** Sends a text message. False when the connection is closing, or too slow: then it is closed with 4004. */
+  /**
+   * Sends a text message at the end of the turn. False when the connection is closing, or too slow: then it is closed
+   * with 4004.
+   */
   send(text: string): boolean {
-    if (!this.open) return false
-    if (this.outbox.offer(text)) return true
-    this.close(CloseCode.slowConsumer, "the client takes its messages too slowly")
-    return false
+    return this.open && this.outbox.offer(textFrame(text))
   }
 
   /** Begins the closing handshake, behind what was sent. The first call counts. */
   close(code: number = CloseCode.normal, reason = ""): void {
+    if (!this.open) return
+    this.outbox.end()
+    // What was still to be sent was too much: then it has closed with the code for that.
     if (!this.open) return
     this.#closeCode = isCloseCode(code) ? code : CloseCode.normal
     // A paused socket would never read the peer's answer.
@@ -127,7 +151,7 @@ export class Peer {
     this.#ws.close(this.#closeCode, cutReason(reason))
   }
 
-  /** Destroys the socket now. */
+  /** Destroys the socket, and what was not written. */
   terminate(): void {
     this.#ws.terminate()
   }

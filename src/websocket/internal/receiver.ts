@@ -9,6 +9,7 @@ import { Bucket } from "./bucket.ts"
 import type { Decoded } from "./codec.ts"
 import type { Inbox } from "./inbox.ts"
 import type { Peer } from "./peer.ts"
+import type { Quota } from "./quota.ts"
 import { Strikes } from "./strikes.ts"
 
 export interface ReceiverOptions<In> {
@@ -17,6 +18,7 @@ export interface ReceiverOptions<In> {
   readonly invalidReply: (invalid: InvalidMessage) => unknown
   readonly inbox: Inbox<In>
   readonly peer: Peer
+  readonly quota: Quota
   /** Monotonic milliseconds. */
   readonly now: () => number
   /** Counts a refused message. */
@@ -57,7 +59,7 @@ export const makeReceiver = <In>(options: ReceiverOptions<In>): ((text: string, 
   return (text, bytes) => {
     try {
       const now = options.now()
-      if (!messages.take(1, now) || !volume.take(bytes, now)) return refuseRate(now)
+      if (!messages.take(1, now) || !volume.take(bytes, now) || options.quota.exhausted) return refuseRate(now)
       const decoded = options.decode(text)
       if (decoded._tag === "Valid") options.inbox.push(decoded.message, bytes)
       else refuse({ code: decoded.reason, message: decoded.message, input: decoded.input })

@@ -9,22 +9,27 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
-import { CurrentReceiver } from "../../channels/Subscription.ts"
+import { CurrentReceiver, type Ending } from "../../channels/Subscription.ts"
 import { Cursor } from "../../internal/cursor.ts"
 import type { Turn } from "../../internal/turn.ts"
+import type { AnyRef } from "../../Ref.ts"
 import type { Connection } from "../../rooms/Connection.ts"
 import * as CloseCode from "../CloseCode.ts"
 import type { RoomsServer } from "../RoomsServer.ts"
-import type { InvalidMessage, Session } from "../Session.ts"
+import type { InvalidMessage, Opening, Session } from "../Session.ts"
+import type { Batch } from "./batch.ts"
 import type { Decoded } from "./codec.ts"
 import type { Accepted } from "./handshake.ts"
 import { Inbox } from "./inbox.ts"
 import * as metrics from "./metrics.ts"
 import type { Peer } from "./peer.ts"
+import { Quota } from "./quota.ts"
 import { makeReceiver } from "./receiver.ts"
+import { Rooms } from "./rooms.ts"
+import type { Wires } from "./wires.ts"
 
 /** What all connections of one route share. */
-export interface RouteParts<In, Out, Params, Query, Principal> {
+export interface RouteParts<In, Out, Params, Query, Principal, Data> {
   readonly path: string
   readonly route: object
   readonly server: RoomsServer["Service"]
@@ -33,11 +38,16 @@ export interface RouteParts<In, Out, Params, Query, Principal> {
   readonly turn: Turn
   readonly decode: (text: string) => Decoded<In>
   readonly encode: (message: Out) => string
+  readonly wires: Wires<Out>
+  /** All connections of the route. */
+  readonly everybody: Batch<Out>
+  readonly user: (principal: Principal) => AnyRef | undefined
+  readonly data: (opening: Opening<Params, Query, Principal>) => Data
   readonly invalidReply: (invalid: InvalidMessage) => unknown
   /** Counts a refused message. */
   readonly onInvalid: (reason: string) => void
   readonly handle: (
-    session: Session<In, Out, Params, Query, Principal>
+    session: Session<In, Out, Params, Query, Principal, Data>
   ) => Effect.Effect<unknown, unknown> | Promise<unknown>
 }
 
@@ -51,13 +61,23 @@ interface Line<In> {
   readonly endSeen: Deferred.Deferred<void>
   /** Code of the application threw in a callback. */
   readonly defect: Deferred.Deferred<never>
-  readonly onClose: (callback: () => void) => () => void
+  readonly onClose: (callback: (ending: Ending) => void) => () => void
+  readonly quota: Quota
 }
 
 type Parts<In> = Pick<
-  RouteParts<In, never, never, never, never>,
+  RouteParts<In, never, never, never, never, never>,
   "path" | "server" | "now" | "turn" | "decode" | "invalidReply" | "onInvalid"
 >
+
+/** Codes after which a client is expected back: it fell silent, was cut, or the server is at fault. */
+const lostCodes: ReadonlySet<number> = new Set([
+  1006,
+  CloseCode.internalError,
+  CloseCode.serviceRestart,
+  CloseCode.noPong,
+  CloseCode.slowConsumer
+])
 
 /** Connects the callbacks of a socket that was accepted in this very step. */
 const connect = <In>(parts: Parts<In>, peer: Peer): Line<In> => {
@@ -73,23 +93,27 @@ const connect = <In>(parts: Parts<In>, peer: Peer): Line<In> => {
     onEndSeen: () => Deferred.doneUnsafe(endSeen, Exit.void)
   })
   const { decode, invalidReply, now, onInvalid } = parts
-  const callbacks = new Set<() => void>()
+  const quota = new Quota(limits, now)
+  const callbacks = new Set<(ending: Ending) => void>()
+  let ending: Ending = "lost"
   const onDefect = (error: unknown) => Deferred.doneUnsafe(defect, Exit.die(error))
   peer.listen({
-    onText: makeReceiver({ limits, decode, invalidReply, now, onInvalid, onDefect, inbox, peer }),
+    onText: makeReceiver({ limits, decode, invalidReply, now, onInvalid, onDefect, inbox, peer, quota }),
     onClose: (code) => {
-      for (const callback of Array.from(callbacks)) callback()
+      ending = lostCodes.has(code) ? "lost" : "clean"
+      peer.outbox.end()
+      for (const callback of Array.from(callbacks)) callback(ending)
       callbacks.clear()
       inbox.end(Exit.void)
       Deferred.doneUnsafe(closed, Exit.succeed(code))
     }
   })
-  const onClose = (callback: () => void) => {
-    if (peer.closed) callback()
+  const onClose = (callback: (ending: Ending) => void) => {
+    if (peer.closed) callback(ending)
     else callbacks.add(callback)
     return () => void callbacks.delete(callback)
   }
-  return { peer, inbox, closed, endSeen, defect, onClose }
+  return { peer, inbox, closed, endSeen, defect, onClose, quota }
 }
 
 /**
@@ -117,10 +141,10 @@ const asyncMustEnd = <In>({ path, server }: Parts<In>, line: Line<In>): Effect.E
   )
 
 /** Runs the handler, in either form, until it ends or must end. */
-const runHandler = <In, Out, Params, Query, Principal>(
-  parts: RouteParts<In, Out, Params, Query, Principal>,
+const runHandler = <In, Out, Params, Query, Principal, Data>(
+  parts: RouteParts<In, Out, Params, Query, Principal, Data>,
   line: Line<In>,
-  session: Session<In, Out, Params, Query, Principal>
+  session: Session<In, Out, Params, Query, Principal, Data>
 ): Effect.Effect<unknown, unknown> =>
   Effect.suspend(() => {
     const handled = parts.handle(session)
@@ -154,34 +178,40 @@ const reportFailure = (path: string, cause: Cause.Cause<unknown>): Effect.Effect
 /**
  * Runs a session on a socket that was accepted in this very step; done when its scope and its socket are closed.
  */
-export const run = <In, Out, Params, Query, Principal>(
-  parts: RouteParts<In, Out, Params, Query, Principal>,
+export const run = <In, Out, Params, Query, Principal, Data>(
+  parts: RouteParts<In, Out, Params, Query, Principal, Data>,
   accepted: Accepted<Params, Query, Principal>,
   peer: Peer
 ): Effect.Effect<void> => {
   const line = connect(parts, peer)
   const abort = new AbortController()
   line.onClose(() => abort.abort())
-  const connection: Connection<Principal> = {
+  const { params, principal, query } = accepted
+  const connection: Connection<Principal, Data> = {
     id: parts.server.acceptor.nextId(),
-    principal: accepted.principal,
+    principal,
+    user: accepted.user,
+    data: parts.data({ params, query, principal }),
     remoteAddress: accepted.address,
     close: (code, reason) => peer.close(code, reason),
-    onClose: line.onClose
+    onClose: line.onClose,
+    quota: line.quota
   }
-  parts.server.directory.add(parts.route, {
-    connection,
-    sendText: (text) => peer.send(text),
-    encode: parts.encode as (message: unknown) => string
-  })
-  const session: Session<In, Out, Params, Query, Principal> = {
+  parts.server.directory.add({ route: parts.route, connection, sendText: (text) => peer.send(text) })
+  line.onClose(parts.everybody.join(peer.outbox, connection.id))
+  const rooms = new Rooms(connection, peer.outbox, parts.wires)
+  const session: Session<In, Out, Params, Query, Principal, Data> = {
     messages: new Cursor(line.inbox).view((message) => message),
     send: (message) => peer.send(parts.encode(message)),
-    params: accepted.params,
-    query: accepted.query,
+    params,
+    query,
     connection,
-    principal: accepted.principal,
-    signal: abort.signal
+    principal,
+    signal: abort.signal,
+    join: rooms.join,
+    leave: rooms.leave,
+    rooms: rooms.all,
+    forward: rooms.forward
   }
   const handled = Effect.scoped(runHandler(parts, line, session)).pipe(
     Effect.provideService(CurrentReceiver, connection),

@@ -31,6 +31,7 @@ const make = (invalidReply: (code: string) => unknown = (code) => ({ code })) =>
     invalidReply: ({ code }) => invalidReply(code),
     inbox,
     peer,
+    quota: new Quota(Limits.defaults, () => now),
     now: () => now,
     onInvalid: (reason) => events.push(`invalid ${reason}`),
     onDefect: (defect) => events.push(`defect ${String(defect)}`)

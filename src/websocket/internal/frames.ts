@@ -1,0 +1,106 @@
+/**
+ * Frames of one turn that belong together, as one run of bytes: what goes to a member is a slice of it, not a copy.
+ */
+
+export class Frames {
+  readonly #frames: Array<Buffer> = []
+  /** By frame, its place among all frames of the server; rises from frame to frame. */
+  readonly #places: Array<number> = []
+  #bytes = 0
+  #joined: Buffer | undefined
+  /** Where each frame begins, and where the last one ends. */
+  #offsets: Array<number> | undefined
+
+  get length(): number {
+    return this.#frames.length
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  place(index: number): number {
+    return this.#places[index]!
+  }
+
+  push(frame: Buffer, place: number): void {
+    this.#frames.push(frame)
+    this.#places.push(place)
+    this.#bytes += frame.length
+    this.#joined = undefined
+    this.#offsets = undefined
+  }
+
+  frame(index: number): Buffer {
+    return this.#frames[index]!
+  }
+
+  /** The bytes of the frames from one index up to another. */
+  slice(from: number, to: number): Buffer {
+    if (to - from === 1) return this.#frames[from]!
+    this.#joined ??= Buffer.concat(this.#frames, this.#bytes)
+    if (from === 0 && to === this.#frames.length) return this.#joined
+    return this.#joined.subarray(this.#offset(from), this.#offset(to))
+  }
+
+  /** How many bytes a slice has. */
+  size(from: number, to: number): number {
+    if (from === 0 && to === this.#frames.length) return this.#bytes
+    return to - from === 1 ? this.#frames[from]!.length : this.#offset(to) - this.#offset(from)
+  }
+
+  #offset(index: number): number {
+    if (this.#offsets === undefined) {
+      const offsets = [0]
+      let end = 0
+      for (const { length } of this.#frames) offsets.push((end += length))
+      this.#offsets = offsets
+    }
+    return this.#offsets[index]!
+  }
+}
+
+/** Some frames that follow each other. */
+export interface Run {
+  readonly frames: Frames
+  readonly from: number
+  readonly to: number
+}
+
+/** Merges runs, each in the order of its places, into one order. What stays together stays one run. */
+export const merge = (runs: ReadonlyArray<Run>): ReadonlyArray<Run> => {
+  if (runs.length < 2) return runs
+  const merged: Array<Run> = []
+  let waiting = runs.toSorted((a, b) => a.frames.place(a.from) - b.frames.place(b.from))
+  while (waiting.length > 1) {
+    const [first, ...rest] = waiting as [Run, ...Array<Run>]
+    const next = rest[0]!.frames.place(rest[0]!.from)
+    let to = first.from + 1
+    while (to < first.to && first.frames.place(to) < next) to++
+    merged.push({ frames: first.frames, from: first.from, to })
+    waiting = rest
+    if (to < first.to) insert(waiting, { frames: first.frames, from: to, to: first.to })
+  }
+  return [...merged, ...waiting]
+}
+
+const insert = (sorted: Array<Run>, run: Run): void => {
+  const place = run.frames.place(run.from)
+  const at = sorted.findIndex((other) => other.frames.place(other.from) > place)
+  if (at < 0) sorted.push(run)
+  else sorted.splice(at, 0, run)
+}
+
+/** The runs of a slice without some of its frames. */
+export const without = (frames: Frames, from: number, to: number, left: ReadonlyArray<number>): Array<Run> => {
+  const runs: Array<Run> = []
+  let start = from
+  for (const index of left) {
+    if (index < start) continue
+    if (index >= to) break
+    if (index > start) runs.push({ frames, from: start, to: index })
+    start = index + 1
+  }
+  if (start < to) runs.push({ frames, from: start, to })
+  return runs
+}

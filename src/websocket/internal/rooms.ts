@@ -1,0 +1,60 @@
+/**
+ * The rooms and keys whose messages one connection is sent.
+ */
+import * as Effect from "effect/Effect"
+import type { Attach, Attachable } from "../../channels/Sink.ts"
+import type { AnyRef, Ref } from "../../Ref.ts"
+import type { Connection } from "../../rooms/Connection.ts"
+import type { Events, RoomEvent } from "../../rooms/RoomApi.ts"
+import type { Room } from "../../rooms/Room.ts"
+import type { Outbox } from "../Outbox.ts"
+import type { Wires } from "./wires.ts"
+
+export class Rooms<Out> {
+  readonly #connection: Connection
+  readonly #outbox: Outbox
+  readonly #wires: Wires<Out>
+  readonly #refs: Array<AnyRef> = []
+
+  constructor(connection: Connection, outbox: Outbox, wires: Wires<Out>) {
+    this.#connection = connection
+    this.#outbox = outbox
+    this.#wires = wires
+  }
+
+  #attach<A>(attach: Attach<A>, ref: AnyRef, as: ((message: A) => Out) | undefined): () => void {
+    const detach = attach(this.#wires.of(as), (batch) => batch.join(this.#outbox, this.#connection.id))
+    this.#refs.push(ref)
+    return () => {
+      const index = this.#refs.indexOf(ref)
+      if (index < 0) return
+      this.#refs.splice(index, 1)
+      detach()
+    }
+  }
+
+  readonly join = <E, Ev extends Events, Member>(
+    room: Room<E, Ev, Member>,
+    data: Member,
+    as?: (event: RoomEvent<Ev>) => Out
+  ) => room.join(data, { as: this.#connection, attach: (attach) => this.#attach(attach, room.ref, as) })
+
+  readonly leave = <E, Ev extends Events, Member>(room: Room<E, Ev, Member>) => room.leave(this.#connection)
+
+  readonly all: Effect.Effect<ReadonlyArray<AnyRef>> = Effect.sync(() => [...this.#refs])
+
+  readonly forward = <E, A, EO>(channel: Attachable<E, A, EO>, ref: Ref<E>, as?: (message: A) => Out) =>
+    Effect.flatMap(channel.reserve(ref), (attach) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const detach = this.#attach(attach, ref, as)
+          const unlink = this.#connection.onClose(detach)
+          return () => {
+            unlink()
+            detach()
+          }
+        }),
+        (end) => Effect.sync(end)
+      )
+    )
+}
