@@ -12,6 +12,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
@@ -21,6 +22,8 @@ import * as Hooks from "./internal/hooks.ts"
 import * as Registry from "./internal/registry.ts"
 import * as Interest from "./internal/interest.ts"
 import * as Open from "./internal/open.ts"
+import * as metrics from "./internal/metrics.ts"
+import { Tally } from "../internal/tally.ts"
 import * as Turn from "../internal/turn.ts"
 import type { Attach, Attachable } from "./Sink.ts"
 import { CurrentReceiver, type Overflow, type Receiver, type SlowConsumer, type Subscription } from "./Subscription.ts"
@@ -202,7 +205,17 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
   const prefix = options.prefix ?? `${options.key.entityName.toLowerCase()}:`
   const epoch = yield* randomName
   const turn = yield* Turn.make
-  const registry = yield* Registry.make<A>({ ...limits, turn, clock: yield* Clock.Clock })
+  const context = yield* Effect.context()
+  const kind = prefix.replace(/:$/, "")
+  const publishes = new Tally(Metric.withAttributes(metrics.publishes, { kind }), context, turn)
+  const drops = new Tally(Metric.withAttributes(metrics.drops, { kind }), context, turn)
+  const registry = yield* Registry.make<A>({
+    ...limits,
+    turn,
+    clock: yield* Clock.Clock,
+    kind,
+    onDropped: (messages) => drops.add(messages)
+  })
   const { onOpen, onPublish } = options
   const offerHook = onPublish && (yield* Hooks.makeOnPublish(options.key.entityName, limits.hookCapacity, onPublish))
   const interest =
@@ -219,6 +232,7 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
     done?: Deferred.Deferred<boolean>
   ): number => {
     const number = ++published
+    publishes.add(1)
     const bytes = registry.forPublish(ref.identifier)?.append(epoch, number, message, except) ?? 0
     if (bytes > 0) receiver?.quota?.charge(bytes)
     offerHook?.({ key: prefix + ref.identifier, ref, message, id: publishId(epoch, number), except }, done)

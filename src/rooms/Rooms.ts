@@ -13,6 +13,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Channels from "../channels/Channels.ts"
 import type { Receiver } from "../channels/Subscription.ts"
+import * as Turn from "../internal/turn.ts"
 import type { Ref } from "../Ref.ts"
 import { Kind } from "./internal/kind.ts"
 import { makeRoom, type RoomParts } from "./internal/room.ts"
@@ -43,8 +44,16 @@ export interface Options<E, Ev extends Events, Data, RP = never> {
   readonly maxRooms?: number | undefined
   /** Decides about every join, also that of a member which is in already. Everybody may join by default. */
   readonly canJoin?: ((request: JoinRequest<E, Data>) => Effect.Effect<boolean, never, RP>) | undefined
-  /** Decides about everything members publish. Everything is let through by default. */
+  /**
+   * Decides about everything members publish. Everything is let through by default, in rooms of up to `openPublishUpTo`
+   * members.
+   */
   readonly canPublish?: ((request: PublishRequest<E, Ev>) => Effect.Effect<boolean, never, RP>) | undefined
+  /**
+   * Members a room may have for them to publish without a `canPublish` that allows it; 1,000 by default, then
+   * `NotAllowed`. One message to a large room is many on the wire; `broadcast`, which is the server's, is not bounded.
+   */
+  readonly openPublishUpTo?: number | undefined
   /** Joins and messages that may wait for the handlers of one room; 1,000 by default, then `RoomBusy`. */
   readonly mailboxCapacity?: number | undefined
   /** How long an empty room keeps its actor; a minute by default. */
@@ -74,6 +83,7 @@ export const make = Effect.fnUntraced(function* <E, Ev extends Events, Data, RP 
   body?: Body<E, Ev, Data, RB>
 ): Effect.fn.Return<Rooms<E, Ev, Data>, never, Scope.Scope | Exclude<RP | RB, Scope.Scope>> {
   const clock = yield* Clock.Clock
+  const turn = yield* Turn.make
   // Without the maker's scope: what a body or policy acquires belongs to the room, or to the question.
   const context = Context.omit(Scope.Scope)(yield* Effect.context<Exclude<RP | RB, Scope.Scope> | Scope.Scope>())
   const provided = <A>(effect: Effect.Effect<A, never, RP | RB>): Effect.Effect<A, never, Scope.Scope> =>
@@ -91,6 +101,7 @@ export const make = Effect.fnUntraced(function* <E, Ev extends Events, Data, RP 
           defectRetryPolicy: options.defectRetryPolicy ?? defaultRetryPolicy,
           body: body && ((identifier) => provided(Effect.suspend(() => body(get(api.key.ref.make(identifier)))))),
           clock,
+          turn,
           context
         })
     ),
@@ -104,6 +115,9 @@ export const make = Effect.fnUntraced(function* <E, Ev extends Events, Data, RP 
     canJoin: (request) => (options.canJoin ? Effect.scoped(provided(options.canJoin(request))) : Effect.succeed(true)),
     canPublish: (request) =>
       options.canPublish ? Effect.scoped(provided(options.canPublish(request))) : Effect.succeed(true),
+    openPublishUpTo: options.canPublish
+      ? Number.POSITIVE_INFINITY
+      : wholeNumber("openPublishUpTo", options.openPublishUpTo ?? 1000),
     nextId: () => `${epoch}-m${(++named).toString(36)}`,
     context
   }

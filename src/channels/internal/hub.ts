@@ -30,6 +30,7 @@ export interface HubOptions {
   readonly capacity: number
   readonly replay: number
   readonly turn: Turn
+  readonly onDropped: (messages: number) => void
 }
 
 export class Hub<A> {
@@ -55,6 +56,11 @@ export class Hub<A> {
 
   get capacity(): number {
     return this.#options.capacity
+  }
+
+  /** A subscription has lost messages. */
+  dropped(messages: number): void {
+    if (messages > 0) this.#options.onDropped(messages)
   }
 
   get attached(): number {
@@ -114,12 +120,12 @@ export class Hub<A> {
   }
 
   /** Adds a receiver to the sink of its wire; what is returned takes it out. */
-  attach<S extends Sink<A>>(identifier: string, wire: Wire<A, S>, join: (sink: S) => () => void): () => void {
+  attach<S extends Sink<A>>(kind: string, wire: Wire<A, S>, join: (sink: S) => () => void): () => void {
     const shared = (this.#shared ??= new Map())
     // What a wire has made is what it makes.
     let sink = shared.get(wire) as S | undefined
     if (sink === undefined) {
-      sink = wire.open(identifier)
+      sink = wire.open(kind)
       shared.set(wire, sink)
       this.attachSink(sink)
     }

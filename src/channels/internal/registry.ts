@@ -13,6 +13,10 @@ export interface RegistryOptions {
   readonly capacity: number
   readonly replay: number
   readonly turn: Turn
+  /** Names the channel in metrics. */
+  readonly kind: string
+  /** Counts messages a subscription has lost. */
+  readonly onDropped: (messages: number) => void
   readonly clock: Clock.Clock
   readonly maxIdleTime: Duration.Duration
   readonly maxIdleKeys: number
@@ -64,7 +68,7 @@ export class Registry<A> {
   attach<S extends Sink<A>>(identifier: string, wire: Wire<A, S>, join: (sink: S) => () => void): () => void {
     if (this.#closed) return () => {}
     const hub = this.forReader(identifier)
-    const leave = hub.attach(identifier, wire, join)
+    const leave = hub.attach(this.#options.kind, wire, join)
     return () => {
       leave()
       this.release(identifier, hub)

@@ -102,6 +102,11 @@ class RingSource<A> extends HubSource<A> implements RingReader {
     return first - this.#position - 1 - excluded
   }
 
+  #lose(messages: number): void {
+    this.#lost += messages
+    this.hub.dropped(messages)
+  }
+
   #firstInRing(): number {
     return this.hub.roomSeq - this.#backing.size() + 1
   }
@@ -129,7 +134,7 @@ class RingSource<A> extends HubSource<A> implements RingReader {
   /** Counts what is missing before the entries and drops those not meant for this reader. */
   #received(entries: ReadonlyArray<Envelope<A>>): ReadonlyArray<Item<A>> {
     const missed = this.#missedBefore(entries[0]!.roomSeq)
-    this.#lost += missed
+    this.#lose(missed)
     this.#position = entries[entries.length - 1]!.roomSeq
     this.#excludedGone = 0
     const some = this.#excluded.length > 0
@@ -143,7 +148,7 @@ class RingSource<A> extends HubSource<A> implements RingReader {
   }
 
   protected detach(): void {
-    this.#lost += this.#missedBefore(this.#firstInRing())
+    this.#lose(this.#missedBefore(this.#firstInRing()))
     this.#backing.unsubscribe()
     this.hub.detachReader(this)
   }
@@ -175,6 +180,7 @@ class KeepingSource<A> extends HubSource<A> implements Sink<A> {
     if (this.#messages >= this.hub.capacity) {
       this.#lostSinceLast++
       this.dropped++
+      this.hub.dropped(1)
     } else {
       this.#messages++
       this.#items.push(envelope)
@@ -239,6 +245,7 @@ class LatestSource<A> extends HubSource<A> implements Sink<A> {
     if (replaced || full) {
       this.#lostSinceLast++
       this.dropped++
+      this.hub.dropped(1)
     }
     this.#latest.set(key, envelope)
   }

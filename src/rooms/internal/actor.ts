@@ -23,6 +23,8 @@ export interface ActorOptions<Handlers> {
   readonly mailboxCapacity: number
   readonly maxIdleTime: Duration.Duration
   readonly defectRetryPolicy: Schedule.Schedule<unknown>
+  /** So many jobs more, or less, wait. */
+  readonly onWaiting: (change: number) => void
   /** Whether nobody needs the room now. */
   readonly isIdle: () => boolean
   /** Body or job died. */
@@ -57,6 +59,8 @@ export class Actor<Handlers> {
   /** How many wait until the body has run. */
   #waiting = 0
   #stopping = false
+  /** How many jobs wait. */
+  #jobs = 0
 
   constructor(options: ActorOptions<Handlers>, fork: (run: Effect.Effect<void>) => Fiber.Fiber<void>) {
     this.#options = options
@@ -65,6 +69,7 @@ export class Actor<Handlers> {
     // Not part of what runs: that may be interrupted before it begins.
     this.#fiber.addObserver(() => {
       this.#reason ??= "its body failed"
+      options.onWaiting(-this.#jobs)
       options.onEnd()
       // Last: who is told goes on in this very step.
       Deferred.doneUnsafe(this.#ready, Exit.succeed(false))
@@ -106,7 +111,10 @@ export class Actor<Handlers> {
   }
 
   offer(job: Job<Handlers>): void {
-    if (!this.ended) Queue.offerUnsafe(this.#mailbox, job)
+    if (this.ended) return
+    this.#jobs++
+    this.#options.onWaiting(1)
+    Queue.offerUnsafe(this.#mailbox, job)
   }
 
   /** Takes no more jobs, and ends when those that wait are done. */
@@ -132,10 +140,14 @@ export class Actor<Handlers> {
   }
 
   readonly #take: Effect.Effect<Job<Handlers>, Finished> = Effect.suspend(() =>
-    Effect.flatMap(Queue.take(this.#mailbox), (job) =>
-      job === last ? Effect.fail(new Finished()) : Effect.succeed(job)
-    )
+    Effect.flatMap(Queue.take(this.#mailbox), (job) => (job === last ? Effect.fail(new Finished()) : this.#taken(job)))
   )
+
+  #taken(job: Job<Handlers>): Effect.Effect<Job<Handlers>> {
+    this.#jobs--
+    this.#options.onWaiting(-1)
+    return Effect.succeed(job)
+  }
 
   /** While nobody needs the room, waits without taking: what is taken in a race with the time could get lost. */
   readonly #next: Effect.Effect<Job<Handlers>, Finished> = Effect.suspend(() => {

@@ -13,6 +13,8 @@ import type * as Scope from "effect/Scope"
 import type { Receiver } from "../../channels/Subscription.ts"
 import { MemberGone, RoomBusy, RoomClosed, RoomError, RoomFull, TooManyRooms } from "../RoomError.ts"
 import { Actor } from "./actor.ts"
+import { Level } from "../../internal/tally.ts"
+import type { Turn } from "../../internal/turn.ts"
 import { Members } from "./members.ts"
 import * as metrics from "./metrics.ts"
 import type { Member } from "../Member.ts"
@@ -34,6 +36,7 @@ export interface KindOptions<H> {
   /** The body of the room with this identifier; undefined for rooms without handlers. */
   readonly body: ((identifier: string) => Effect.Effect<H, never, Scope.Scope>) | undefined
   readonly clock: Clock.Clock
+  readonly turn: Turn
   readonly context: Context.Context<never>
 }
 
@@ -44,22 +47,37 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
   readonly #actors = new Map<string, Actor<H>>()
   readonly #attributes: { readonly kind: string }
   readonly members: Members<Data>
-  #memberCount = 0
+  readonly #mailboxes: Level
   #closed = false
 
   constructor(options: KindOptions<H>) {
     this.#options = options
     this.#attributes = { kind: options.name }
-    const gauge = Metric.withAttributes(metrics.roomMembers, this.#attributes)
-    const count = (change: number) => gauge.updateUnsafe((this.#memberCount += change), options.context)
+    const gauge = (metric: Metric.Gauge<number>) => {
+      const labelled = Metric.withAttributes(metric, this.#attributes)
+      let value = 0
+      return (change: number) => labelled.updateUnsafe((value += change), options.context)
+    }
+    const memberships = gauge(metrics.roomMembers)
+    const rooms = gauge(metrics.rooms)
+    const mailboxes = Metric.withAttributes(metrics.mailboxDepth, this.#attributes)
+    this.#mailboxes = new Level(mailboxes, options.context, options.turn)
     this.members = new Members<Data>({
       onJoined: (identifier, member) => {
-        count(1)
-        this.#actors.get(identifier)?.offer((handlers) => handlers.onJoin?.(member) ?? Effect.void)
+        memberships(1)
+        if (this.members.size(identifier) === 1) rooms(1)
+        this.#actors
+          .get(identifier)
+          ?.offer((handlers) => this.#handling("onJoin", handlers.onJoin && (() => handlers.onJoin!(member))))
       },
       onLeft: (identifier, member, reason) => {
-        count(-1)
-        this.#actors.get(identifier)?.offer((handlers) => handlers.onLeave?.(member, reason) ?? Effect.void)
+        memberships(-1)
+        if (this.members.size(identifier) === 0) rooms(-1)
+        this.#actors
+          .get(identifier)
+          ?.offer((handlers) =>
+            this.#handling("onLeave", handlers.onLeave && (() => handlers.onLeave!(member, reason)))
+          )
       }
     })
   }
@@ -72,6 +90,16 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
   #takesNoMore(identifier: string): boolean {
     if (this.members.size(identifier) > 0 || this.#actors.has(identifier)) return false
     return Math.max(this.members.roomCount, this.#actors.size) >= this.#options.maxRooms
+  }
+
+  /** Traces what is done in or with a room, by kind and never by name. */
+  span<A, E, R>(name: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.withSpan(effect, `Rooms.${name}`, { attributes: this.#attributes })
+  }
+
+  /** A handler that throws before it returns an effect has died within its span. */
+  #handling(name: string, handle: (() => Effect.Effect<void>) | undefined): Effect.Effect<void> {
+    return handle === undefined ? Effect.void : this.span(name, Effect.suspend(handle))
   }
 
   /** Fails with a reason, and counts it. */
@@ -107,6 +135,7 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
         mailboxCapacity,
         maxIdleTime,
         defectRetryPolicy,
+        onWaiting: (change) => this.#mailboxes.add(change),
         isIdle: () => this.members.size(identifier) === 0,
         onDefect: (cause: Cause.Cause<never>) =>
           Effect.andThen(Metric.update(defects, 1), Effect.logError(`a handler of a ${name} room died`, cause)),

@@ -17,3 +17,11 @@ export const roomRefusals = Metric.counter("effect_rooms_room_refusals", {
 
 /** Members of rooms on this node, by kind of room. */
 export const roomMembers = Metric.gauge("effect_rooms_room_members", { description: "members of rooms on this node" })
+
+/** Rooms with members on this node, by kind of room. */
+export const rooms = Metric.gauge("effect_rooms_rooms", { description: "rooms with members on this node" })
+
+/** Jobs that wait for the handlers of rooms, by kind of room. */
+export const mailboxDepth = Metric.gauge("effect_rooms_mailbox_depth", {
+  description: "joins, leaves and messages that wait for the handlers of rooms"
+})

@@ -22,6 +22,8 @@ export interface RoomParts<E, Ev extends Events, Data> {
   readonly channel: Channels<E, RoomEvent<Ev>>
   readonly canJoin: (request: JoinRequest<E, Data>) => Effect.Effect<boolean>
   readonly canPublish: (request: PublishRequest<E, Ev>) => Effect.Effect<boolean>
+  /** Members up to which members may publish. */
+  readonly openPublishUpTo: number
   /** Names a member that is no connection. */
   readonly nextId: () => string
   /** What functions that subscribe are called in, and log to. */
@@ -46,7 +48,12 @@ export const makeRoom = <E, Ev extends Events, Data>(parts: RoomParts<E, Ev, Dat
         const granted = member.quota?.join() ?? "granted"
         if (granted === "tooOften") return yield* kind.refuse(new TooManyJoins({}))
         if (granted === "tooMany") return yield* kind.refuse(new TooManyRooms({ of: "member" }))
-        if (member.quota !== undefined) yield* Scope.addFinalizer(place, Effect.sync(member.quota.leave))
+        const { quota } = member
+        if (quota !== undefined)
+          yield* Scope.addFinalizer(
+            place,
+            Effect.sync(() => quota.leave())
+          )
         const allowed = yield* restore(parts.canJoin({ ref, member, data }))
         if (!allowed) return yield* kind.refuse(new NotAllowed({ action: "join" }))
         const attachMember = options?.attach
@@ -83,10 +90,21 @@ export const makeRoom = <E, Ev extends Events, Data>(parts: RoomParts<E, Ev, Dat
     Effect.gen(function* () {
       const member = yield* whoever(options)
       const request = { ref, member, message }
-      const allowed = yield* parts.canPublish(request)
+      const allowed = members.size(identifier) <= parts.openPublishUpTo && (yield* parts.canPublish(request))
       if (!allowed) return yield* kind.refuse(new NotAllowed({ action: "publish" }))
-      const broadcast = channel.publish(ref, message, { except: member })
-      const handled = yield* kind.tell(identifier, (handlers) => handlers.onMessage?.(request) ?? broadcast)
+      // What goes out because of it is the member's doing, whichever fiber does it.
+      const onBehalf = Effect.provideService(CurrentReceiver, member)
+      const broadcast = onBehalf(channel.publish(ref, message, { except: member }))
+      const handled = yield* kind.tell(identifier, (handlers) =>
+        handlers.onMessage === undefined
+          ? broadcast
+          : onBehalf(
+              kind.span(
+                "onMessage",
+                Effect.suspend(() => handlers.onMessage!(request))
+              )
+            )
+      )
       if (!handled) yield* broadcast
     })
 
@@ -95,13 +113,22 @@ export const makeRoom = <E, Ev extends Events, Data>(parts: RoomParts<E, Ev, Dat
     ref,
     name: identifier,
     join: (data, options) =>
-      Effect.flatMap(Effect.scope, (scope) => Effect.suspend(() => joinIn(Scope.forkUnsafe(scope), data, options))),
-    open: (data, options) => Effect.suspend(() => joinIn(Scope.makeUnsafe(), data, options)),
+      Effect.flatMap(Effect.scope, (scope) =>
+        kind.span(
+          "join",
+          Effect.suspend(() => joinIn(Scope.forkUnsafe(scope), data, options))
+        )
+      ),
+    open: (data, options) =>
+      kind.span(
+        "join",
+        Effect.suspend(() => joinIn(Scope.makeUnsafe(), data, options))
+      ),
     leave: (member) => Effect.sync(() => members.leave(identifier, member.id, "left")),
     members: Effect.sync(() => members.of(identifier)),
     size: Effect.sync(() => members.size(identifier)),
     broadcast: (event, data, options) => channel.publish(ref, toEvent(event, data), options),
-    publish: (event, data, options) => publish(toEvent(event, data), options),
+    publish: (event, data, options) => kind.span("publish", publish(toEvent(event, data), options)),
     subscribe: ((options?: unknown) =>
       Predicate.isFunction(options)
         ? callWith(options as (event: RoomEvent<Ev>) => void)
