@@ -13,6 +13,8 @@ export const unsupportedData = 1003
 export const internalError = 1011
 /** The server stops; the reason carries `retryInMs=<n>`. Connect again after that time. */
 export const serviceRestart = 1012
+/** No valid message came within `helloTimeout`, on a route that waits for one. Connect again. */
+export const helloTimeout = 4002
 /** Nothing was heard for `pingInterval` and `pongTimeout`. Connect again. */
 export const noPong = 4003
 /** The client takes what it is sent too slowly. Connect again. */
@@ -23,3 +25,5 @@ export const rateLimited = 4005
 export const badProtocol = 4500
 /** The application closed the connection from outside of its handler. Do not connect again. */
 export const kicked = 4504
+/** No valid message came for `idleTimeout`. Do not connect again before there is something to say. */
+export const idle = 4506

@@ -9,12 +9,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FindMyWay from "effect/http/FindMyWay"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Channels from "../channels/Channels.ts"
 import * as Ref from "../Ref.ts"
 import type { Connection } from "../rooms/Connection.ts"
+import { roomRefusals } from "../rooms/internal/metrics.ts"
 import type { Authenticator } from "./Authenticator.ts"
 import * as Connections from "./Connections.ts"
 import * as WebSocketRoute from "./WebSocketRoute.ts"
@@ -46,7 +48,8 @@ export interface EventRequest<Params, Data> {
   readonly connection: Connection
   /**
    * Joins a room, by default the path of the request, until it is left or the connection ends. False when it is in.
-   * Fails when the path is no identifier behind its slash, or the connection is in 128 rooms.
+   * Fails with `invalid_room` when the path is no identifier behind its slash, with `too_many_rooms` when the connection
+   * is in as many rooms as it may be or there are as many as may be, with `too_many_joins` when it joins too often.
    */
   readonly join: (room?: string) => Effect.Effect<boolean, EventError>
   /** Leaves a room. False when it was not in. */
@@ -96,6 +99,8 @@ export const on = <Data, Params extends WebSocketRoute.Fields = {}, R = never>(
 
 /** The room of a path is its text without the slash in front. */
 class EventPath extends Ref.Entity<EventPath>()("EventPath") {}
+/** The kind of these rooms, in metrics. */
+const kindName = "events"
 
 const Id = Schema.Union([Schema.String.check(Schema.isMaxLength(128)), Schema.Finite])
 const Incoming = Schema.Struct({
@@ -123,27 +128,36 @@ const roomOf = (path: string): Effect.Effect<Ref.Ref<EventPath>, EventError> =>
     () => new EventError({ code: "invalid_room", detail: "not the name of a room" })
   )
 
-/** Rooms one connection may be in. */
-const mostRooms = 128
-
 const refused = (code: string, detail: string) => Effect.fail(new EventError({ code, detail }))
 
 /** The rooms of one connection: each has a scope, and all of them end with the connection's. */
-const makeMembership = Effect.fnUntraced(function* (channel: EventChannel, send: Session["send"]) {
+const makeMembership = Effect.fnUntraced(function* (
+  channel: EventChannel,
+  maxRooms: number,
+  { connection: { quota }, forward }: Session
+) {
   const own = yield* Effect.scope
   const joined = new Map<string, Scope.Closeable>()
-  const forward = Effect.fnUntraced(function* (room: Ref.Ref<EventPath>) {
-    const events = yield* channel.subscribe(room)
-    yield* Effect.forkScoped(Stream.runForEach(events.stream, (event) => Effect.sync(() => send(event))))
-  })
+  const tooMany = (reason: "TooManyRooms" | "TooManyJoins", code: string, detail: string) =>
+    Effect.andThen(
+      Metric.update(Metric.withAttributes(roomRefusals, { kind: kindName, reason }), 1),
+      refused(code, detail)
+    )
   const join = Effect.fnUntraced(function* (path: string) {
     const room = yield* roomOf(path)
     if (joined.has(room.identifier)) return false
-    if (joined.size >= mostRooms)
-      return yield* refused("too_many_rooms", `a connection is in at most ${mostRooms} rooms`)
+    if ((yield* channel.size) >= maxRooms && (yield* channel.subscriberCount(room)) === 0) {
+      return yield* tooMany("TooManyRooms", "too_many_rooms", "there are as many rooms as may be")
+    }
+    const granted = quota.join()
+    if (granted === "tooMany") {
+      return yield* tooMany("TooManyRooms", "too_many_rooms", "the connection is in as many rooms as it may be")
+    }
+    if (granted === "tooOften") return yield* tooMany("TooManyJoins", "too_many_joins", "too many joins, try later")
     const scope = yield* Scope.fork(own)
     joined.set(room.identifier, scope)
-    yield* Scope.provide(forward(room), scope)
+    yield* Scope.addFinalizer(scope, Effect.sync(quota.leave))
+    yield* Scope.provide(forward(channel, room), scope)
     return true
   })
   const leave = Effect.fnUntraced(function* (path: string) {
@@ -171,6 +185,12 @@ const makeFind = <R>(routes: ReadonlyArray<EventRoute<R>>) => {
 export interface Options<Principal, RA> {
   /** Names the principal before the upgrade, or refuses with 401 or 403. Without it everybody may connect. */
   readonly authenticate?: Authenticator<Principal, RA> | undefined
+  /** Names the user of a principal, as on a `WebSocketRoute`. */
+  readonly user?: ((principal: Principal) => Ref.AnyRef | undefined) | undefined
+  /** Whether a client has to send a request within `helloTimeout`, as on a `WebSocketRoute`. */
+  readonly clientSpeaksFirst?: boolean | undefined
+  /** Rooms there may be with somebody in them; 100,000 by default. */
+  readonly maxRooms?: number | undefined
 }
 
 /**
@@ -205,15 +225,18 @@ export const layer = <R, Principal = undefined, RA = never>(
     incoming: Incoming,
     outgoing: Outgoing,
     authenticate: options.authenticate,
+    user: options.user,
+    clientSpeaksFirst: options.clientSpeaksFirst,
     invalidReply: ({ code, message }) => ({ error: { code, message } })
   })
 
   const handle = Effect.fnUntraced(function* (
     channel: EventChannel,
     connections: Connections.Connections<typeof Outgoing.Type, Principal>,
-    { connection, messages, send }: Session
+    session: Session
   ) {
-    const { join, leave, rooms } = yield* makeMembership(channel, send)
+    const { connection, messages, send } = session
+    const { join, leave, rooms } = yield* makeMembership(channel, options.maxRooms ?? 100_000, session)
 
     const respond = Effect.fnUntraced(function* (incoming: Incoming) {
       const { data = null, event, path: here } = incoming
@@ -254,7 +277,7 @@ export const layer = <R, Principal = undefined, RA = never>(
   })
 
   const served = Effect.gen(function* () {
-    const channel = yield* Channels.make({ key: EventPath, message: Event })
+    const channel = yield* Channels.make({ key: EventPath, message: Event, prefix: `${kindName}:` })
     const connections = yield* Connections.of(route)
     return WebSocketRoute.layer(route, (session) => handle(channel, connections, session))
   })

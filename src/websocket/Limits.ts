@@ -33,6 +33,10 @@ export interface Limits {
   readonly pingInterval: Duration.Input
   /** Silence after a ping after which the peer is gone: 4003. */
   readonly pongTimeout: Duration.Input
+  /** How long a client may take to send its first valid message, on routes that wait for one; then 4002. */
+  readonly helloTimeout: Duration.Input
+  /** How long a client may send no valid message before the connection closes with 4506; pongs are none. */
+  readonly idleTimeout: Duration.Input
   /** How long the peer may take over the closing handshake before the socket is destroyed. */
   readonly closeTimeout: Duration.Input
   /**
@@ -42,14 +46,25 @@ export interface Limits {
   readonly handlerTimeout: Duration.Input
   /** Connections of the server; above it upgrades get 503. */
   readonly maxConnections: number
-  /** Connections from one address (behind a proxy: what `HttpMiddleware.xForwardedHeaders` says); then 503. */
+  /**
+   * Connections from one address (behind a proxy: what `HttpMiddleware.xForwardedHeaders` says); then 503. IPv6 addresses
+   * with the same first 64 bits are one.
+   */
   readonly maxConnectionsPerAddress: number
+  /** Connections of one user, on all routes that say who that is; then 503. */
+  readonly maxConnectionsPerUser: number
+  /** Upgrades one address may ask for in the long run, refused ones included; then 503. */
+  readonly upgradesPerSecond: number
+  /** Upgrades one address may ask for at once after a rest. */
+  readonly upgradeBurst: number
   /** Messages a connection may send in the long run; what is over it gets an error reply and is dropped. */
   readonly messagesPerSecond: number
   /** Messages a connection may send at once after a rest. */
   readonly messageBurst: number
   /** Bytes a connection may send in the long run, and at once after a rest. */
   readonly bytesPerSecond: number
+  /** How many times the messages and bytes of one connection all connections of one user may send together. */
+  readonly userRateFactor: number
   /** Rooms a connection may join in the long run; joining fails above it. */
   readonly joinsPerSecond: number
   /** Rooms a connection may join at once after a rest. */
@@ -88,13 +103,19 @@ export const defaults: Limits = {
   invalidWindow: Duration.minutes(1),
   pingInterval: Duration.seconds(20),
   pongTimeout: Duration.seconds(10),
+  helloTimeout: Duration.seconds(5),
+  idleTimeout: Duration.infinity,
   closeTimeout: Duration.seconds(5),
   handlerTimeout: Duration.seconds(5),
   maxConnections: 15_000,
   maxConnectionsPerAddress: 100,
+  maxConnectionsPerUser: 20,
+  upgradesPerSecond: 200,
+  upgradeBurst: 400,
   messagesPerSecond: 50,
   messageBurst: 100,
   bytesPerSecond: 256 * 1024,
+  userRateFactor: 4,
   joinsPerSecond: 10,
   joinBurst: 20,
   roomsPerConnection: 128,
@@ -111,6 +132,9 @@ export const trusted: Limits = {
   ...defaults,
   maxConnections: Number.POSITIVE_INFINITY,
   maxConnectionsPerAddress: Number.POSITIVE_INFINITY,
+  maxConnectionsPerUser: Number.POSITIVE_INFINITY,
+  upgradesPerSecond: Number.POSITIVE_INFINITY,
+  upgradeBurst: Number.POSITIVE_INFINITY,
   messagesPerSecond: Number.POSITIVE_INFINITY,
   messageBurst: Number.POSITIVE_INFINITY,
   bytesPerSecond: Number.POSITIVE_INFINITY,

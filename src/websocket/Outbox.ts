@@ -7,7 +7,7 @@
  */
 import type { Flusher } from "./internal/flusher.ts"
 import { fullAt, type Seat } from "./internal/batch.ts"
-import { Frames, merge, type Run } from "./internal/frames.ts"
+import { Frames, lengthOf, merge, type Run, sizeOf } from "./internal/frames.ts"
 
 /** Where frames go. */
 export interface Writer {
@@ -123,12 +123,21 @@ export class Outbox {
     const runs = this.#runs.map((run) => (run.frames === own ? { frames: own, from: 0, to: own.length } : run))
     this.#runs = []
     this.#own = undefined
-    this.#write(merge(runs))
+    const merged = merge(runs)
+    this.write(merged, sizeOf(merged), lengthOf(merged))
   }
 
-  /** Writes a slice of a batch, for a connection that holds nothing else. */
-  write(frames: Frames, from: number, to: number): void {
-    this.#write([{ frames, from, to }])
+  /** Writes runs, for a connection that holds nothing: what a broadcast does for most members. */
+  write(runs: ReadonlyArray<Run>, bytes: number, messages: number): void {
+    const { limits, writer } = this.#options
+    if (this.#ended || !writer.open) return
+    const unsent = writer.unsentBytes()
+    if (unsent === 0 && bytes <= limits.outboxBytes && messages <= limits.outboxMessages) {
+      if (this.#ends.length > 0) this.#forget()
+      return this.#commit(runs, bytes, 0)
+    }
+    if (this.#fits(unsent + bytes, messages)) return this.#commit(runs, bytes, unsent)
+    this.#writeInParts(runs)
   }
 
   /** Writes what there is of this turn for the connection, that of its batches included. */
@@ -142,16 +151,6 @@ export class Outbox {
     if (this.#ended) return
     this.#flushAll()
     this.#ended = true
-  }
-
-  #write(runs: ReadonlyArray<Run>): void {
-    const { limits, writer } = this.#options
-    if (this.#ended || !writer.open) return
-    const unsent = writer.unsentBytes()
-    const bytes = sizeOf(runs)
-    const fits = unsent === 0 ? bytes <= limits.outboxBytes : this.#fits(unsent + bytes, lengthOf(runs))
-    if (fits) return this.#commit(runs, bytes, unsent)
-    this.#writeInParts(runs)
   }
 
   /** Writes as much as is within the bounds, and the rest if the peer took that. */
@@ -199,21 +198,14 @@ export class Outbox {
     }
   }
 
+  #forget(): void {
+    this.#ends = []
+    this.#head = 0
+  }
+
   #overflow(): void {
     this.#ended = true
     this.#runs = []
     this.#options.onOverflow()
   }
-}
-
-const lengthOf = (runs: ReadonlyArray<Run>): number => {
-  let messages = 0
-  for (const { from, to } of runs) messages += to - from
-  return messages
-}
-
-const sizeOf = (runs: ReadonlyArray<Run>): number => {
-  let bytes = 0
-  for (const { frames, from, to } of runs) bytes += frames.size(from, to)
-  return bytes
 }

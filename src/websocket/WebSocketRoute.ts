@@ -37,6 +37,11 @@ export interface Options<In, Out, Params extends Fields, Query extends Fields, P
   readonly user?: ((principal: Principal) => AnyRef | undefined) | undefined
   /** Makes what the application keeps with a connection, `connection.data`; nothing by default. */
   readonly data?: ((opening: Opening<Decoded<Params>, Decoded<Query>, Principal>) => Data) | undefined
+  /**
+   * Whether the client has to send the first message, such as a hello or a first request: it then has `helloTimeout` for
+   * a valid one. False by default: a client may listen for ever.
+   */
+  readonly clientSpeaksFirst?: boolean | undefined
   /** Takes a token from the query as well, where it can end up in other people's logs. False by default. */
   readonly allowQueryToken?: boolean | undefined
   /** The reply to a message that does not fit: any JSON; by default `{ "type": "error", "code", "message" }`. */
@@ -150,6 +155,7 @@ export const layer = <
       incoming: options.incoming,
       outgoing: options.outgoing,
       allowQueryToken: options.allowQueryToken ?? false,
+      clientSpeaksFirst: options.clientSpeaksFirst ?? false,
       invalidReply: options.invalidReply,
       // The router provides what these require; that is what `Requirements` says.
       otherwise: more.otherwise as Effect.Effect<HttpServerResponse.HttpServerResponse> | undefined,

@@ -11,11 +11,20 @@ import { WebSocketServer, type ServerOptions, type WebSocket } from "ws"
 import * as Duration from "effect/Duration"
 import type { Limits } from "../Limits.ts"
 import type { Turn } from "../../internal/turn.ts"
+import type { AnyRef } from "../../Ref.ts"
+import { Admission } from "./admission.ts"
 import { Flusher } from "./flusher.ts"
 import { Peer } from "./peer.ts"
 
 /** The subprotocol a browser may send a token in, for want of an `Authorization` header; never echoed. */
 export const tokenProtocol = "bearer."
+
+/** A request that is to be upgraded, and who that is. */
+export interface Upgrade {
+  readonly request: Http.IncomingMessage
+  readonly address: string
+  readonly user: AnyRef | undefined
+}
 
 export class Acceptor {
   readonly #limits: Limits
@@ -25,7 +34,7 @@ export class Acceptor {
   /** Sockets that asked for an upgrade and were not accepted. */
   readonly #undecided = new Set<Duplex>()
   readonly #peers = new Set<Peer>()
-  readonly #byAddress = new Map<string, number>()
+  readonly admission: Admission
   readonly flusher: Flusher
   readonly wsOptions: Omit<ServerOptions, "noServer" | "server" | "host" | "port" | "path">
   #accepted = 0
@@ -34,6 +43,7 @@ export class Acceptor {
   constructor(limits: Limits, epoch: string, turn: Turn) {
     this.#limits = limits
     this.#epoch = epoch
+    this.admission = new Admission(limits)
     this.flusher = new Flusher(turn)
     // Options of ws 8.23 that its types do not know yet. Our own close timeout runs on Effect's clock and comes first.
     const untyped = {
@@ -88,20 +98,11 @@ export class Acceptor {
     return this.#heads.has(request) && request.headers.upgrade?.toLowerCase() === "websocket"
   }
 
-  /** Whether one more connection from this address is within the limits. */
-  admits(address: string): boolean {
-    const { maxConnections, maxConnectionsPerAddress } = this.#limits
-    return this.#peers.size < maxConnections && (this.#byAddress.get(address) ?? 0) < maxConnectionsPerAddress
-  }
-
-  #count(address: string, change: number): void {
-    const connections = (this.#byAddress.get(address) ?? 0) + change
-    if (connections > 0) this.#byAddress.set(address, connections)
-    else this.#byAddress.delete(address)
-  }
-
-  /** Does the handshake. Undefined when it was malformed or the client has gone: then the socket is already ending. */
-  accept(request: Http.IncomingMessage, address: string): Peer | undefined {
+  /**
+   * Does the handshake, in the step in which admission was asked. Undefined when it was malformed or the client has gone:
+   * then the socket is already ending.
+   */
+  accept({ address, request, user }: Upgrade, now: number): Peer | undefined {
     const { socket } = request
     if (socket.destroyed) return undefined
     let accepted: WebSocket | undefined
@@ -112,10 +113,10 @@ export class Acceptor {
     this.#undecided.delete(socket)
     const peer = new Peer(accepted, socket, this.#limits, this.flusher)
     this.#peers.add(peer)
-    this.#count(address, 1)
+    const leave = this.admission.enter(address, user, now)
     accepted.on("close", () => {
       this.#peers.delete(peer)
-      this.#count(address, -1)
+      leave()
     })
     return peer
   }

@@ -7,7 +7,7 @@ import type { Sink } from "../../channels/Sink.ts"
 import type { Outbox } from "../Outbox.ts"
 import type { Flusher } from "./flusher.ts"
 import { textFrame } from "./frame.ts"
-import { Frames, without } from "./frames.ts"
+import { Frames, lengthOf, sizeOf, without } from "./frames.ts"
 
 /** Bytes after which frames do not wait for the end of the turn. */
 export const fullAt = 64 * 1024
@@ -47,6 +47,8 @@ export class Seat {
 export class Batch<in A> implements Sink<A> {
   readonly #options: BatchOptions<A>
   readonly #seats = new Set<Seat>()
+  /** Seats of connections that had one here already. */
+  #doubled = 0
   #frames: Frames | undefined
   /** By connection, the frames of this turn it is left out of. */
   #left: Map<string, Array<number>> | undefined
@@ -66,6 +68,7 @@ export class Batch<in A> implements Sink<A> {
   /** Gives a connection what is delivered from now on; what is returned takes it out. */
   join(outbox: Outbox, id: string): () => void {
     const seat = new Seat(this, outbox, id, this.#options.flusher.turn, this.#frames?.length ?? 0)
+    if (this.#serves(outbox)) this.#doubled++
     this.#seats.add(seat)
     outbox.seats.push(seat)
     return () => this.#leave(seat)
@@ -76,7 +79,12 @@ export class Batch<in A> implements Sink<A> {
     if (!this.#seats.delete(seat)) return
     const { seats } = seat.outbox
     seats.splice(seats.indexOf(seat), 1)
+    if (this.#serves(seat.outbox)) this.#doubled--
     seat.handOver()
+  }
+
+  #serves(outbox: Outbox): boolean {
+    return outbox.seats.some(({ batch }) => batch === this)
   }
 
   /** To be called by the seat alone. */
@@ -84,14 +92,26 @@ export class Batch<in A> implements Sink<A> {
     const frames = this.#frames
     if (frames === undefined) return
     const { turn } = this.#options.flusher
-    this.#hold(frames, seat, turn, this.#left)
+    const held = this.#hold(frames, seat, turn, this.#left)
+    if (held > 0) this.#options.onDelivered(held)
     seat.since = turn
     seat.from = frames.length
   }
 
-  #hold(frames: Frames, seat: Seat, turn: number, left: ReadonlyMap<string, ReadonlyArray<number>> | undefined): void {
+  /** Answers how many frames that were. */
+  #hold(
+    frames: Frames,
+    seat: Seat,
+    turn: number,
+    left: ReadonlyMap<string, ReadonlyArray<number>> | undefined
+  ): number {
     const from = seat.since === turn ? seat.from : 0
-    for (const run of without(frames, from, frames.length, left?.get(seat.id) ?? [])) seat.outbox.hold(run)
+    let held = 0
+    for (const run of without(frames, from, frames.length, left?.get(seat.id) ?? [])) {
+      seat.outbox.hold(run)
+      held += run.to - run.from
+    }
+    return held
   }
 
   deliver({ except, message }: Envelope<A>): number {
@@ -131,17 +151,29 @@ export class Batch<in A> implements Sink<A> {
     this.#frames = undefined
     this.#left = undefined
     if (frames === undefined) return
-    const { length } = frames
+    const { bytes, length } = frames
+    const whole = [{ frames, from: 0, to: length }]
+    let delivered = 0
     for (const seat of this.#seats) {
       const { outbox } = seat
+      const doubled = this.#doubled > 0 && outbox.seats.length > 1
+      if (doubled || outbox.mixedIn === turn || outbox.holds) {
+        delivered += this.#hold(frames, seat, turn, left)
+        continue
+      }
       const from = seat.since === turn ? seat.from : 0
-      if (outbox.mixedIn === turn || outbox.holds || left?.has(seat.id) === true) {
-        this.#hold(frames, seat, turn, left)
-      } else if (from < length) {
-        outbox.write(frames, from, length)
+      const leftOut = left?.get(seat.id)
+      if (from === 0 && leftOut === undefined) {
+        outbox.write(whole, bytes, length)
+        delivered += length
+      } else {
+        const runs = without(frames, from, length, leftOut ?? [])
+        const messages = lengthOf(runs)
+        if (messages > 0) outbox.write(runs, sizeOf(runs), messages)
+        delivered += messages
       }
     }
-    this.#options.onDelivered(length * this.#seats.size)
+    this.#options.onDelivered(delivered)
   }
 
   close(): void {}

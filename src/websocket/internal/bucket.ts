@@ -16,7 +16,7 @@ export class Bucket {
 
   /** Takes tokens if there are enough of them; false takes none. What costs more than a burst takes a full bucket. */
   take(cost: number, now: number): boolean {
-    if (this.#burst === Number.POSITIVE_INFINITY) return true
+    if (this.#unbounded) return true
     this.#fill(now)
     const price = Math.min(cost, this.#burst)
     if (price > this.#tokens) return false
@@ -26,12 +26,25 @@ export class Bucket {
 
   /** Takes tokens for what has been done already, whether or not there are enough; debts are made up for by the rate. */
   charge(cost: number, now: number): void {
+    if (this.#unbounded) return
     this.#fill(now)
     this.#tokens -= cost
   }
 
+  /** Whether all of the burst is there. */
+  isFull(now: number): boolean {
+    if (this.#unbounded) return true
+    this.#fill(now)
+    return this.#tokens >= this.#burst
+  }
+
+  get #unbounded(): boolean {
+    return this.#burst === Number.POSITIVE_INFINITY || this.#rate === Number.POSITIVE_INFINITY
+  }
+
   #fill(now: number): void {
-    const gained = (Math.max(0, now - this.#filledAt) * this.#rate) / 1000
+    if (now <= this.#filledAt) return
+    const gained = ((now - this.#filledAt) * this.#rate) / 1000
     this.#tokens = Math.min(this.#burst, this.#tokens + gained)
     this.#filledAt = now
   }

@@ -33,6 +33,31 @@ const violation = (value: unknown, depth: number): "too_deep" | "invalid_json" |
   return undefined
 }
 
+const backslash = 92
+const isExponent = (code: number): boolean => code === 69 || code === 101
+
+/**
+ * Whether a text can hold a violation at all: an escape of a surrogate, an exponent or as many digits as overflow, or
+ * more brackets than the depth that is allowed. Looking at the text once costs less than walking what it becomes.
+ */
+const mayViolate = (text: string, maxDepth: number): boolean => {
+  let brackets = 0
+  let digits = 0
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index)
+    if (code >= 48 && code <= 57) {
+      if (++digits === 300) return true
+      continue
+    }
+    if (digits > 0 && isExponent(code)) return true
+    digits = 0
+    if (code === 91 || code === 123) {
+      if (++brackets > maxDepth) return true
+    } else if (code === backslash && text.charCodeAt(index + 1) === 117) return true
+  }
+  return false
+}
+
 const parseJson = (text: string): Exit.Exit<unknown, undefined> => {
   try {
     return Exit.succeed(JSON.parse(text))
@@ -47,7 +72,7 @@ export const makeDecoder = <A, I>(schema: Schema.Codec<A, I>, maxDepth: number):
   return (text) => {
     const parsed = parseJson(text)
     if (Exit.isFailure(parsed)) return invalid("invalid_json", "the message is not JSON")
-    const found = violation(parsed.value, maxDepth)
+    const found = mayViolate(text, maxDepth) ? violation(parsed.value, maxDepth) : undefined
     if (found === "too_deep") return invalid(found, `the message is nested deeper than ${maxDepth}`)
     if (found !== undefined) return invalid(found, "the message has malformed text or a number that is no number")
     const decoded = decode(parsed.value)

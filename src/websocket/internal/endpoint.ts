@@ -31,6 +31,7 @@ export interface Endpoint<In, Out, Params, Query, Principal, Data> {
   readonly outgoing: Schema.Codec<Out, unknown>
   readonly authenticate: Authenticator<Principal> | undefined
   readonly allowQueryToken: boolean
+  readonly clientSpeaksFirst: boolean
   /** The answer to a request that is no handshake, where there is another than 426. */
   readonly otherwise: Effect.Effect<HttpServerResponse.HttpServerResponse> | undefined
   readonly invalidReply: ((invalid: InvalidMessage) => unknown) | undefined
@@ -67,7 +68,14 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
 
   const encode = makeEncoder(endpoint.outgoing)
   const failures = Metric.withAttributes(metrics.encodeFailures, { route: path })
-  const deliveries = Metric.withAttributes(metrics.deliveries, { route: path })
+  const deliveries = new Map<string, Metric.Counter<number>>()
+  const deliveriesOf = (kind: string): Metric.Counter<number> => {
+    const known = deliveries.get(kind)
+    if (known !== undefined) return known
+    const counter = Metric.withAttributes(metrics.deliveries, { route: path, kind })
+    deliveries.set(kind, counter)
+    return counter
+  }
   const wires = new Wires<Out>({
     flusher: server.acceptor.flusher,
     encode,
@@ -75,7 +83,7 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
       failures.updateUnsafe(1, context)
       Effect.runForkWith(context)(Effect.logError("a message was published that cannot be sent", error))
     },
-    onDelivered: (messages) => deliveries.updateUnsafe(messages, context)
+    onDelivered: (kind, messages) => deliveriesOf(kind).updateUnsafe(messages, context)
   })
 
   const parts: SessionRunner.RouteParts<In, Out, Params, Query, Principal, Data> = {
@@ -88,8 +96,7 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
     encode,
     wires,
     everybody: server.directory.addRoute(endpoint.route, encode, wires),
-    user: endpoint.user,
-    data: endpoint.data,
+    clientSpeaksFirst: endpoint.clientSpeaksFirst,
     invalidReply: endpoint.invalidReply ?? defaultInvalidReply,
     onInvalid: (reason) =>
       Metric.withAttributes(metrics.invalidMessages, { route: path, reason }).updateUnsafe(1, context),
@@ -97,6 +104,7 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
   }
   const handshake = Handshake.handshake({
     server,
+    now: parts.now,
     decodeParams: Schema.decodeUnknownEffect(endpoint.params),
     decodeQuery: Schema.decodeUnknownEffect(endpoint.query),
     authenticate: endpoint.authenticate,
@@ -108,11 +116,14 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
   const upgrade = (accepted: Handshake.Accepted<Params, Query, Principal>) => {
     if (server.acceptor.draining) return Handshake.answer(Handshake.draining)
     // Asked before, too; but others may have come while it was decided who this is.
-    if (!server.acceptor.admits(accepted.address)) return Handshake.answer(Handshake.crowded)
-    const peer = server.acceptor.accept(accepted.request, accepted.address)
+    const full = Handshake.crowded(server, accepted.address, accepted.user)
+    if (full !== undefined) return Handshake.answer(full)
+    // Code of the application: where it throws there is nothing yet that would have to be undone.
+    const data = endpoint.data(accepted)
+    const peer = server.acceptor.accept(accepted, parts.now())
     if (peer === undefined) return Effect.andThen(Handshake.count("malformed handshake"), untilClosed(accepted.request))
     count(1)
-    return SessionRunner.run(parts, accepted, peer).pipe(
+    return SessionRunner.run(parts, { ...accepted, data }, peer).pipe(
       Effect.ensuring(Effect.sync(() => count(-1))),
       Effect.as(upgraded)
     )

@@ -104,3 +104,17 @@ export const without = (frames: Frames, from: number, to: number, left: Readonly
   if (start < to) runs.push({ frames, from: start, to })
   return runs
 }
+
+/** How many frames runs have together. */
+export const lengthOf = (runs: ReadonlyArray<Run>): number => {
+  let messages = 0
+  for (const { from, to } of runs) messages += to - from
+  return messages
+}
+
+/** How many bytes runs have together. */
+export const sizeOf = (runs: ReadonlyArray<Run>): number => {
+  let bytes = 0
+  for (const { frames, from, to } of runs) bytes += frames.size(from, to)
+  return bytes
+}

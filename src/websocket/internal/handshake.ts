@@ -13,6 +13,7 @@ import type * as Http from "node:http"
 import { type Authenticator, credentialsOf } from "../Authenticator.ts"
 import type { RoomsServer } from "../RoomsServer.ts"
 import type { AnyRef } from "../../Ref.ts"
+import type { Excess } from "./admission.ts"
 import { rejections } from "./metrics.ts"
 
 /** An upgrade that is not going to happen: the answer, and the reason it is counted under. */
@@ -46,8 +47,21 @@ const incoming = (request: HttpServerRequest.HttpServerRequest): Http.IncomingMe
 export const isHandshake = ({ acceptor }: RoomsServer["Service"]) =>
   Effect.map(HttpServerRequest.HttpServerRequest, (request) => acceptor.canUpgrade(incoming(request)))
 
-/** There are as many connections as may be, of the server or of the client's address. */
-export const crowded = new Refusal({ status: 503, reason: "too many connections", headers: { "retry-after": "5" } })
+const crowdedBy: Readonly<Record<Excess, Refusal>> = {
+  server: new Refusal({ status: 503, reason: "too many connections", headers: { "retry-after": "5" } }),
+  address: new Refusal({ status: 503, reason: "too many connections of the address", headers: { "retry-after": "5" } }),
+  user: new Refusal({ status: 503, reason: "too many connections of the user", headers: { "retry-after": "5" } })
+}
+
+/** The refusal of one more connection, where there are as many as may be. */
+export const crowded = (
+  { acceptor }: RoomsServer["Service"],
+  address: string,
+  user: AnyRef | undefined
+): Refusal | undefined => {
+  const excess = acceptor.admission.excess(address, user)
+  return excess && crowdedBy[excess]
+}
 
 /** What is known of a connection once it may be upgraded. */
 export interface Accepted<Params, Query, Principal> {
@@ -61,6 +75,8 @@ export interface Accepted<Params, Query, Principal> {
 
 export interface HandshakeOptions<Params, Query, Principal, RA> {
   readonly server: RoomsServer["Service"]
+  /** Monotonic milliseconds. */
+  readonly now: () => number
   readonly decodeParams: (params: unknown) => Effect.Effect<Params, Schema.SchemaError>
   readonly decodeQuery: (query: unknown) => Effect.Effect<Query, Schema.SchemaError>
   readonly authenticate: Authenticator<Principal, RA> | undefined
@@ -74,6 +90,7 @@ export const handshake = <Params, Query, Principal, RA>({
   authenticate,
   decodeParams,
   decodeQuery,
+  now,
   server,
   user
 }: HandshakeOptions<Params, Query, Principal, RA>) =>
@@ -85,7 +102,11 @@ export const handshake = <Params, Query, Principal, RA>({
     }
     if (server.acceptor.draining) return yield* draining
     const address = Option.getOrElse(serverRequest.remoteAddress, () => "unknown")
-    if (!server.acceptor.admits(address)) return yield* crowded
+    if (!server.acceptor.admission.ask(address, now())) {
+      return yield* refuse(503, "too many upgrades of the address", { "retry-after": "1" })
+    }
+    const full = crowded(server, address, undefined)
+    if (full !== undefined) return yield* full
     if (!server.originAllowed(request.headers.origin, request.headers.host)) {
       return yield* refuse(403, "origin not allowed")
     }

@@ -1,11 +1,14 @@
 /**
  * When a connection is pinged, given up, or cut: a pure function of what was seen of it. Times are monotonic
- * milliseconds. Any byte from the peer is life; pongs need no special treatment.
+ * milliseconds. Any byte from the peer is life; pongs need no special treatment. Who lives may still be idle: that is
+ * about messages.
  */
 
 export interface HeartbeatLimits {
   readonly pingInterval: number
   readonly pongTimeout: number
+  readonly helloTimeout: number
+  readonly idleTimeout: number
   readonly closeTimeout: number
   readonly outboxTimeout: number
   readonly inboxTimeout: number
@@ -14,6 +17,10 @@ export interface HeartbeatLimits {
 /** What can be seen of a connection from outside. */
 export interface Vitals {
   readonly bytesRead: number
+  /** Valid messages that were received. */
+  readonly messages: number
+  /** Whether the client has to send a message before anything happens. */
+  readonly awaitsHello: boolean
   /** Bytes the peer's side of the socket has taken. */
   readonly bytesTaken: number
   /** Whether bytes wait to be taken. */
@@ -29,6 +36,9 @@ export interface Heartbeat {
   readonly bytesRead: number
   /** When a byte was last read. */
   readonly lifeAt: number
+  readonly messages: number
+  /** When a valid message was last received, or the connection was first seen. */
+  readonly messageAt: number
   readonly pingedAt: number | undefined
   readonly bytesTaken: number
   readonly unsent: boolean
@@ -39,11 +49,13 @@ export interface Heartbeat {
   readonly closingAt: number | undefined
 }
 
-export type Action = "none" | "ping" | "noPong" | "slowConsumer" | "inboxStalled" | "terminate"
+export type Action = "none" | "ping" | "noPong" | "noHello" | "idle" | "slowConsumer" | "inboxStalled" | "terminate"
 
 export const initial = (now: number): Heartbeat => ({
   bytesRead: 0,
   lifeAt: now,
+  messages: 0,
+  messageAt: now,
   pingedAt: undefined,
   bytesTaken: 0,
   unsent: false,
@@ -68,9 +80,12 @@ export const step = (
   // takes what had to wait lives, too: it may not have come to the ping behind it. What did not have to wait says
   // nothing, since the system takes it for a peer that is gone.
   const alive = vitals.bytesRead !== state.bytesRead || vitals.paused || (state.unsent && taken)
+  const heard = vitals.messages !== state.messages || vitals.paused
   const next: Heartbeat = {
     bytesRead: vitals.bytesRead,
     lifeAt: alive ? now : state.lifeAt,
+    messages: vitals.messages,
+    messageAt: heard ? now : state.messageAt,
     pingedAt: alive ? undefined : state.pingedAt,
     // Frames of our own that are not messages, such as pings, make it fall while they wait: that is no progress.
     bytesTaken: Math.max(vitals.bytesTaken, state.bytesTaken),
@@ -85,6 +100,9 @@ export const step = (
   }
   if (now - next.progressAt >= limits.outboxTimeout) return [next, "slowConsumer"]
   if (next.pausedAt !== undefined && now - next.pausedAt >= limits.inboxTimeout) return [next, "inboxStalled"]
+  const unheard = now - next.messageAt
+  if (vitals.awaitsHello && vitals.messages === 0 && unheard >= limits.helloTimeout) return [next, "noHello"]
+  if (unheard >= limits.idleTimeout) return [next, "idle"]
   if (next.pingedAt !== undefined) return [next, now - next.pingedAt >= limits.pongTimeout ? "noPong" : "none"]
   if (now - next.lifeAt >= limits.pingInterval) return [{ ...next, pingedAt: now }, "ping"]
   return [next, "none"]

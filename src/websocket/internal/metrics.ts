@@ -36,7 +36,7 @@ export const handlerOverruns = Metric.counter("effect_rooms_handler_overruns", {
   incremental: true
 })
 
-/** Messages of rooms and channels handed to connections, by route. */
+/** Messages of rooms and channels handed to connections, by route and kind; `everybody` is a broadcast to a route. */
 export const deliveries = Metric.counter("effect_rooms_deliveries", {
   description: "messages of rooms and channels handed to connections",
   incremental: true

@@ -34,7 +34,7 @@ const inFlight = (socket: Duplex): number => {
 const byteCount = (socket: Duplex): number => ("bytesRead" in socket ? Number(socket.bytesRead) : 0)
 
 /** Bytes up to which copying pieces together costs less than handing them to the system one by one. */
-const copyUpTo = 8 * 1024
+const copyUpTo = 64 * 1024
 
 /** Writes to the raw socket: one system call for everything, as a rule. */
 const rawWriter = (ws: WebSocket, socket: Duplex): Writer => ({
@@ -91,6 +91,10 @@ export class Peer {
   readonly outbox: Outbox
   /** Set by the inbox while the socket is not being read. */
   paused = false
+  /** Valid messages received; counted by the receiver. */
+  messages = 0
+  /** Set by the route whose client has to send the first message. */
+  awaitsHello = false
   #closed = false
   #closeCode: number | undefined
 
@@ -174,6 +178,8 @@ export class Peer {
       bytesTaken: this.outbox.takenBytes,
       unsent: this.#socket.writableLength > 0,
       inFlight: inFlight(this.#socket),
+      messages: this.messages,
+      awaitsHello: this.awaitsHello,
       paused: this.paused,
       closing: this.#ws.readyState !== this.#ws.OPEN
     }
@@ -190,6 +196,10 @@ export class Peer {
         this.close(CloseCode.noPong, "no answer to ping")
         // A silent peer will not answer the closing handshake either.
         return this.terminate()
+      case "noHello":
+        return this.close(CloseCode.helloTimeout, "no message within the time for the first")
+      case "idle":
+        return this.close(CloseCode.idle, "no message for too long")
       case "slowConsumer":
         return this.close(CloseCode.slowConsumer, "the client takes its messages too slowly")
       case "inboxStalled":

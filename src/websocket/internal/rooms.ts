@@ -14,7 +14,8 @@ export class Rooms<Out> {
   readonly #connection: Connection
   readonly #outbox: Outbox
   readonly #wires: Wires<Out>
-  readonly #refs: Array<AnyRef> = []
+  /** One for each time, since the same key can be forwarded twice. */
+  readonly #places: Array<{ readonly ref: AnyRef }> = []
 
   constructor(connection: Connection, outbox: Outbox, wires: Wires<Out>) {
     this.#connection = connection
@@ -24,11 +25,12 @@ export class Rooms<Out> {
 
   #attach<A>(attach: Attach<A>, ref: AnyRef, as: ((message: A) => Out) | undefined): () => void {
     const detach = attach(this.#wires.of(as), (batch) => batch.join(this.#outbox, this.#connection.id))
-    this.#refs.push(ref)
+    const place = { ref }
+    this.#places.push(place)
     return () => {
-      const index = this.#refs.indexOf(ref)
+      const index = this.#places.indexOf(place)
       if (index < 0) return
-      this.#refs.splice(index, 1)
+      this.#places.splice(index, 1)
       detach()
     }
   }
@@ -41,7 +43,7 @@ export class Rooms<Out> {
 
   readonly leave = <E, Ev extends Events, Member>(room: Room<E, Ev, Member>) => room.leave(this.#connection)
 
-  readonly all: Effect.Effect<ReadonlyArray<AnyRef>> = Effect.sync(() => [...this.#refs])
+  readonly all: Effect.Effect<ReadonlyArray<AnyRef>> = Effect.sync(() => this.#places.map(({ ref }) => ref))
 
   readonly forward = <E, A, EO>(channel: Attachable<E, A, EO>, ref: Ref<E>, as?: (message: A) => Out) =>
     Effect.flatMap(channel.reserve(ref), (attach) =>

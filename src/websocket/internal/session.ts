@@ -16,7 +16,7 @@ import type { AnyRef } from "../../Ref.ts"
 import type { Connection } from "../../rooms/Connection.ts"
 import * as CloseCode from "../CloseCode.ts"
 import type { RoomsServer } from "../RoomsServer.ts"
-import type { InvalidMessage, Opening, Session } from "../Session.ts"
+import type { InvalidMessage, Session } from "../Session.ts"
 import type { Batch } from "./batch.ts"
 import type { Decoded } from "./codec.ts"
 import type { Accepted } from "./handshake.ts"
@@ -41,10 +41,10 @@ export interface RouteParts<In, Out, Params, Query, Principal, Data> {
   readonly wires: Wires<Out>
   /** All connections of the route. */
   readonly everybody: Batch<Out>
-  readonly user: (principal: Principal) => AnyRef | undefined
-  readonly data: (opening: Opening<Params, Query, Principal>) => Data
+  /** Whether the client has to send a message before anything happens. */
+  readonly clientSpeaksFirst: boolean
   readonly invalidReply: (invalid: InvalidMessage) => unknown
-  /** Counts a refused message. */
+  /** Counts a refused message under a reason. */
   readonly onInvalid: (reason: string) => void
   readonly handle: (
     session: Session<In, Out, Params, Query, Principal, Data>
@@ -67,7 +67,7 @@ interface Line<In> {
 
 type Parts<In> = Pick<
   RouteParts<In, never, never, never, never, never>,
-  "path" | "server" | "now" | "turn" | "decode" | "invalidReply" | "onInvalid"
+  "path" | "server" | "now" | "turn" | "decode" | "clientSpeaksFirst" | "invalidReply" | "onInvalid"
 >
 
 /** Codes after which a client is expected back: it fell silent, was cut, or the server is at fault. */
@@ -80,8 +80,9 @@ const lostCodes: ReadonlySet<number> = new Set([
 ])
 
 /** Connects the callbacks of a socket that was accepted in this very step. */
-const connect = <In>(parts: Parts<In>, peer: Peer): Line<In> => {
-  const { limits } = parts.server
+const connect = <In>(parts: Parts<In>, peer: Peer, user: AnyRef | undefined): Line<In> => {
+  const { acceptor, limits } = parts.server
+  peer.awaitsHello = parts.clientSpeaksFirst
   const closed = Deferred.makeUnsafe<number>()
   const endSeen = Deferred.makeUnsafe<void>()
   const defect = Deferred.makeUnsafe<never>()
@@ -94,11 +95,12 @@ const connect = <In>(parts: Parts<In>, peer: Peer): Line<In> => {
   })
   const { decode, invalidReply, now, onInvalid } = parts
   const quota = new Quota(limits, now)
+  const userRates = user && acceptor.admission.ratesOf(user, now())
   const callbacks = new Set<(ending: Ending) => void>()
   let ending: Ending = "lost"
   const onDefect = (error: unknown) => Deferred.doneUnsafe(defect, Exit.die(error))
   peer.listen({
-    onText: makeReceiver({ limits, decode, invalidReply, now, onInvalid, onDefect, inbox, peer, quota }),
+    onText: makeReceiver({ limits, decode, invalidReply, now, onInvalid, onDefect, inbox, peer, quota, userRates }),
     onClose: (code) => {
       ending = lostCodes.has(code) ? "lost" : "clean"
       peer.outbox.end()
@@ -180,10 +182,10 @@ const reportFailure = (path: string, cause: Cause.Cause<unknown>): Effect.Effect
  */
 export const run = <In, Out, Params, Query, Principal, Data>(
   parts: RouteParts<In, Out, Params, Query, Principal, Data>,
-  accepted: Accepted<Params, Query, Principal>,
+  accepted: Accepted<Params, Query, Principal> & { readonly data: Data },
   peer: Peer
 ): Effect.Effect<void> => {
-  const line = connect(parts, peer)
+  const line = connect(parts, peer, accepted.user)
   const abort = new AbortController()
   line.onClose(() => abort.abort())
   const { params, principal, query } = accepted
@@ -191,7 +193,7 @@ export const run = <In, Out, Params, Query, Principal, Data>(
     id: parts.server.acceptor.nextId(),
     principal,
     user: accepted.user,
-    data: parts.data({ params, query, principal }),
+    data: accepted.data,
     remoteAddress: accepted.address,
     close: (code, reason) => peer.close(code, reason),
     onClose: line.onClose,

@@ -1,5 +1,5 @@
 /**
- * One fiber that looks after all connections of a server: pings, silent peers, stalled ones, closing ones.
+ * One fiber that looks after all connections of a server: pings, silent peers, idle, stalled and closing ones.
  */
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -13,6 +13,8 @@ import type { Peer } from "./peer.ts"
 const toHeartbeatLimits = (limits: Limits): Heartbeat.HeartbeatLimits => ({
   pingInterval: Duration.toMillis(limits.pingInterval),
   pongTimeout: Duration.toMillis(limits.pongTimeout),
+  helloTimeout: Duration.toMillis(limits.helloTimeout),
+  idleTimeout: Duration.toMillis(limits.idleTimeout),
   closeTimeout: Duration.toMillis(limits.closeTimeout),
   outboxTimeout: Duration.toMillis(limits.outboxTimeout),
   inboxTimeout: Duration.toMillis(limits.inboxTimeout)
@@ -41,6 +43,7 @@ export const run = Effect.fnUntraced(function* (
       states.set(peer, state)
       peer.act(action)
     }
+    acceptor.admission.forget(clockNow)
   })
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(every), look)))
 })

@@ -10,7 +10,8 @@ export interface WiresOptions<Out> {
   readonly encode: (message: Out) => string
   /** A message could not be encoded, which nobody gets for that. */
   readonly onFailure: (error: unknown) => void
-  readonly onDelivered: (messages: number) => void
+  /** Counts messages of a kind of channel handed to connections. */
+  readonly onDelivered: (kind: string, messages: number) => void
 }
 
 export class Wires<in Out> {
@@ -44,6 +45,9 @@ export class Wires<in Out> {
         return undefined
       }
     }
-    return { open: () => new Batch<A>({ flusher, encode: encodeAs, onDelivered }) }
+    return {
+      open: (kind) =>
+        new Batch<A>({ flusher, encode: encodeAs, onDelivered: (messages) => onDelivered(kind, messages) })
+    }
   }
 }

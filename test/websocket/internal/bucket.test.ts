@@ -34,6 +34,35 @@ describe("a token bucket", () => {
   it("bounds nothing without a bound", () => {
     const bucket = new Bucket(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 0)
     for (let i = 0; i < 1000; i++) assert.isTrue(bucket.take(1e9, 0))
+    bucket.charge(1e9, 0)
+    assert.isTrue(bucket.isFull(0))
+    const withoutRate = new Bucket(Number.POSITIVE_INFINITY, 3, 0)
+    for (let i = 0; i < 10; i++) assert.isTrue(withoutRate.take(1, 0))
+  })
+
+  it("takes on debts, and gives nothing before they are made up for", () => {
+    const bucket = new Bucket(10, 3, 0)
+    bucket.charge(13, 0)
+    assert.isFalse(bucket.take(0, 999))
+    assert.isTrue(bucket.take(0, 1000))
+    assert.isFalse(bucket.take(1, 1000))
+    assert.isTrue(bucket.take(1, 1100))
+  })
+
+  it("is full as long as nothing was taken, and again when that is made up for", () => {
+    const bucket = new Bucket(10, 3, 0)
+    assert.isTrue(bucket.isFull(0))
+    bucket.take(1, 0)
+    assert.isFalse(bucket.isFull(99))
+    assert.isTrue(bucket.isFull(100))
+  })
+
+  it("gives nothing for time that runs backwards", () => {
+    const bucket = new Bucket(10, 3, 1000)
+    for (let i = 0; i < 3; i++) bucket.take(1, 1000)
+    assert.isFalse(bucket.take(1, 0))
+    assert.isFalse(bucket.take(1, 1099))
+    assert.isTrue(bucket.take(1, 1100))
   })
 
   const Takes = Schema.Array(

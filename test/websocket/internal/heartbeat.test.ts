@@ -6,6 +6,8 @@ import * as Heartbeat from "../../../src/websocket/internal/heartbeat.ts"
 const limits: Heartbeat.HeartbeatLimits = {
   pingInterval: 20_000,
   pongTimeout: 10_000,
+  helloTimeout: 5000,
+  idleTimeout: Number.POSITIVE_INFINITY,
   closeTimeout: 5000,
   outboxTimeout: 10_000,
   inboxTimeout: 60_000
@@ -14,6 +16,8 @@ const look = 1000
 
 const quiet: Heartbeat.Vitals = {
   bytesRead: 100,
+  messages: 0,
+  awaitsHello: false,
   bytesTaken: 0,
   unsent: false,
   inFlight: 0,
@@ -27,11 +31,15 @@ interface Seen {
 }
 
 /** Looks once a second for `seconds`, and says what was to be done when. Nobody is looked at after an end. */
-const watch = (seconds: number, vitalsAt: (now: number) => Heartbeat.Vitals): ReadonlyArray<Seen> => {
+const watch = (
+  seconds: number,
+  vitalsAt: (now: number) => Heartbeat.Vitals,
+  bounds = limits
+): ReadonlyArray<Seen> => {
   const seen: Array<Seen> = []
   let state = Heartbeat.initial(0)
   for (let now = 0; now <= seconds * 1000; now += look) {
-    const [next, action] = Heartbeat.step(state, vitalsAt(now), now, limits)
+    const [next, action] = Heartbeat.step(state, vitalsAt(now), now, bounds)
     state = next
     if (action === "none") continue
     seen.push({ at: now, action })
@@ -129,6 +137,38 @@ describe("heartbeat", () => {
   it("a closing connection is neither pinged nor judged, whatever it does", () => {
     const closing = watch(60, (now) => ({ ...quiet, closing: now >= 9000, unsent: true, paused: true }))
     assert.deepStrictEqual(closing, [{ at: 14_000, action: "terminate" }])
+  })
+
+  it("SEC2: a client that has to speak first and does not has said so after the hello timeout, pongs or not", () => {
+    const seen = watch(60, (now) => ({ ...quiet, awaitsHello: true, bytesRead: now }))
+    assert.deepStrictEqual(seen, [{ at: 5000, action: "noHello" }])
+  })
+
+  it("SEC2: a client that has spoken in time, or need not, is not asked for more", () => {
+    const spoken = watch(60, (now) => ({ ...quiet, awaitsHello: true, bytesRead: now, messages: now < 4000 ? 0 : 1 }))
+    assert.deepStrictEqual(spoken, [])
+    const silent = watch(60, (now) => ({ ...quiet, bytesRead: now }))
+    assert.deepStrictEqual(silent, [])
+  })
+
+  const impatient = { ...limits, idleTimeout: 30_000 }
+
+  it("a client without a message for the idle timeout is idle, however much it pongs", () => {
+    const seen = watch(120, (now) => ({ ...quiet, bytesRead: now, messages: Math.floor(now / 29_000) }), impatient)
+    assert.deepStrictEqual(seen, [])
+    const idle = watch(120, (now) => ({ ...quiet, bytesRead: now, messages: now < 10_000 ? 0 : 1 }), impatient)
+    assert.deepStrictEqual(idle, [{ at: 40_000, action: "idle" }])
+  })
+
+  it("a client whose messages are not read is not idle, and counts as such once they are", () => {
+    const seen = watch(200, (now) => ({ ...quiet, bytesRead: now, paused: now < 50_000 }), impatient)
+    assert.deepStrictEqual(seen, [{ at: 79_000, action: "idle" }])
+  })
+
+  it("a closing connection is neither idle nor late with its first message", () => {
+    const vitals = { ...quiet, awaitsHello: true, closing: true }
+    const seen = watch(60, () => vitals, { ...impatient, closeTimeout: 50_000 })
+    assert.deepStrictEqual(seen, [{ at: 50_000, action: "terminate" }])
   })
 
   /** Waits between two signs of life. */

@@ -4,10 +4,16 @@ import * as Schema from "effect/Schema"
 import { makeDecoder } from "../../../src/websocket/internal/codec.ts"
 import { Inbox } from "../../../src/websocket/internal/inbox.ts"
 import type { Peer } from "../../../src/websocket/internal/peer.ts"
+import { Quota } from "../../../src/websocket/internal/quota.ts"
+import { Rates } from "../../../src/websocket/internal/rates.ts"
 import { defaultInvalidReply, makeReceiver } from "../../../src/websocket/internal/receiver.ts"
 
 /** What a receiver does to its surroundings, as a list of words. */
-const make = (invalidReply: (code: string) => unknown = (code) => ({ code })) => {
+const make = (
+  invalidReply: (code: string) => unknown = (code) => ({ code }),
+  limits = Limits.defaults,
+  userRates?: Rates
+) => {
   const events: Array<string> = []
   let now = 0
   const peer = {
@@ -16,7 +22,8 @@ const make = (invalidReply: (code: string) => unknown = (code) => ({ code })) =>
       events.push(`send ${text}`)
       return true
     },
-    close: (code: number) => events.push(`close ${code}`)
+    close: (code: number) => events.push(`close ${code}`),
+    messages: 0
   } as unknown as Peer
   const inbox = new Inbox<string>({
     maxMessages: 100,
@@ -25,20 +32,24 @@ const make = (invalidReply: (code: string) => unknown = (code) => ({ code })) =>
     resume: () => events.push("resume"),
     onEndSeen: () => {}
   })
+  const quota = new Quota(limits, () => now)
   const receiveBytes = makeReceiver<string>({
-    limits: Limits.defaults,
+    limits,
     decode: makeDecoder(Schema.String, 32),
     invalidReply: ({ code }) => invalidReply(code),
     inbox,
     peer,
-    quota: new Quota(Limits.defaults, () => now),
+    quota,
+    userRates,
     now: () => now,
     onInvalid: (reason) => events.push(`invalid ${reason}`),
     onDefect: (defect) => events.push(`defect ${String(defect)}`)
   })
   const receive = (text: string) => receiveBytes(text, Buffer.byteLength(text))
-  return { events, inbox, receive, at: (millis: number) => (now = millis) }
+  return { events, inbox, peer, quota, receive, at: (millis: number) => (now = millis) }
 }
+
+const limited = (what: string) => [`invalid ${what}`, 'send {"code":"rate_limited"}']
 
 describe("makeReceiver", () => {
   it("a valid message goes into the inbox and nowhere else", () => {
@@ -46,6 +57,66 @@ describe("makeReceiver", () => {
     receive('"hello"')
     assert.deepStrictEqual(inbox.poll(), ["hello"])
     assert.deepStrictEqual(events, [])
+  })
+
+  it("counts valid messages alone as messages of the peer", () => {
+    const { peer, receive } = make()
+    receive('"hello"')
+    receive("1")
+    receive("no")
+    assert.strictEqual(peer.messages, 1)
+  })
+
+  it("SEC11: what is over a rate is counted by which it is, answered once a second, and does not reach the inbox", () => {
+    const rates = { ...Limits.trusted, messagesPerSecond: 1, messageBurst: 1 }
+    const { at, events, inbox, peer, receive } = make(undefined, rates)
+    for (let n = 0; n < 3; n++) receive('"hello"')
+    assert.deepStrictEqual(inbox.poll(), ["hello"])
+    assert.deepStrictEqual(events.splice(0), [...limited("message_rate"), "invalid message_rate"])
+    at(1500)
+    for (let n = 0; n < 2; n++) receive('"hello"')
+    assert.deepStrictEqual(events, limited("message_rate"))
+    assert.strictEqual(peer.messages, 2)
+  })
+
+  it("SEC11: bytes over their rate are counted as such", () => {
+    const { events, receive } = make(undefined, { ...Limits.trusted, bytesPerSecond: 10 })
+    receive('"12345678"')
+    receive('"1"')
+    assert.deepStrictEqual(events, limited("byte_rate"))
+  })
+
+  it("SEC11: a user's connections take from one rate, and it is theirs that is over", () => {
+    const rates = { ...Limits.trusted, messagesPerSecond: 1, messageBurst: 2 }
+    const shared = new Rates(rates, 2, 0)
+    const first = make(undefined, rates, shared)
+    const second = make(undefined, rates, shared)
+    const third = make(undefined, rates, shared)
+    for (const { receive } of [first, second]) for (let n = 0; n < 2; n++) receive('"hello"')
+    third.receive('"hello"')
+    assert.deepStrictEqual([first.events, second.events], [[], []])
+    assert.deepStrictEqual(third.events, limited("user_rate"))
+  })
+
+  it("SEC12: who has made too much go out is not heard until that is made up for", () => {
+    const { at, events, inbox, quota, receive } = make(undefined, { ...Limits.trusted, fanOutBytesPerSecond: 1000 })
+    quota.charge(3000)
+    receive('"early"')
+    assert.deepStrictEqual(events, limited("fan_out_rate"))
+    at(1999)
+    receive('"still early"')
+    at(2000)
+    receive('"in time"')
+    assert.deepStrictEqual(inbox.poll(), ["in time"])
+  })
+
+  it("SEC11: the third second within a minute with messages over the rate closes with 4005, not the second", () => {
+    const { at, events, receive } = make(undefined, { ...Limits.defaults, messagesPerSecond: 0, messageBurst: 1 })
+    for (const second of [0, 1, 30]) {
+      at(second * 1000)
+      for (let n = 0; n < 10; n++) receive('"hello"')
+      assert.strictEqual(events.includes("close 4005"), second === 30)
+    }
   })
 
   it("an invalid message is counted and answered, and does not reach the inbox", () => {

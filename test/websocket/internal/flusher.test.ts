@@ -1,0 +1,187 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Batch, fullAt } from "../../../src/websocket/internal/batch.ts"
+import { Flusher } from "../../../src/websocket/internal/flusher.ts"
+import { Outbox } from "../../../src/websocket/Outbox.ts"
+import { FakeWriter, HandTurn, wsFrame } from "../../support/outbound.ts"
+
+const make = (limits = { outboxBytes: 1e9, outboxMessages: 1e9 }) => {
+  const turn = new HandTurn()
+  const flusher = new Flusher(turn)
+  const room = () => new Batch<string>({ flusher, encode: (text) => text, onDelivered: () => {} })
+  const member = (id: string, onOverflow = () => {}) => {
+    const writer = new FakeWriter()
+    const outbox = new Outbox({ writer, flusher, limits, onOverflow })
+    return {
+      writer,
+      reply: (text: string) => outbox.offer(wsFrame(text)),
+      join: (batch: Batch<string>) => batch.join(outbox, id)
+    }
+  }
+  return { turn, flusher, room, member }
+}
+
+describe("Flusher: one order and one write", () => {
+  it("a connection gets the frames of several rooms and its own in the order in which they were sent", () => {
+    const { member, room, turn } = make()
+    const [one, two, three] = [room(), room(), room()]
+    const a = member("a")
+    for (const batch of [one, two, three]) a.join(batch)
+    two.send("1", [])
+    a.reply("2")
+    one.send("3", [])
+    two.send("4", [])
+    two.send("not for a", ["a"])
+    two.send("5", [])
+    three.send("not for a", ["a"])
+    a.reply("6")
+    a.reply("7")
+    one.send("8", [])
+    turn.end()
+    assert.deepStrictEqual(a.writer.writes, [["1", "2", "3", "4", "5", "6", "7", "8"]])
+  })
+
+  it("those who are in one of the rooms get that room's, and what they have of their own", () => {
+    const { member, room, turn } = make()
+    const [one, two] = [room(), room()]
+    const [both, first, second] = [member("both"), member("first"), member("second")]
+    for (const batch of [one, two]) both.join(batch)
+    first.join(one)
+    second.join(two)
+    one.send("1", [])
+    two.send("2", [])
+    second.reply("3")
+    one.send("4", [])
+    two.send("5", [])
+    turn.end()
+    assert.deepStrictEqual(both.writer.writes, [["1", "2", "4", "5"]])
+    assert.deepStrictEqual(first.writer.writes, [["1", "4"]])
+    assert.deepStrictEqual(second.writer.writes, [["2", "3", "5"]])
+  })
+
+  it("a connection in two rooms of which one is silent gets the other's at the end of each turn", () => {
+    const { member, room, turn } = make()
+    const [one, two] = [room(), room()]
+    const a = member("a")
+    for (const batch of [one, two]) a.join(batch)
+    one.send("1", [])
+    one.send("2", [])
+    turn.end()
+    two.send("3", [])
+    turn.end()
+    one.send("4", [])
+    two.send("5", [])
+    turn.end()
+    two.send("6", [])
+    two.send("7", [])
+    turn.end()
+    assert.deepStrictEqual(a.writer.writes, [["1", "2"], ["3"], ["4", "5"], ["6", "7"]])
+  })
+
+  it("what was held for a room that was left stands where it was sent", () => {
+    const { member, room, turn } = make()
+    const [one, two] = [room(), room()]
+    const a = member("a")
+    const leave = a.join(one)
+    a.join(two)
+    one.send("1", [])
+    two.send("2", [])
+    one.send("3", [])
+    leave()
+    two.send("4", [])
+    one.send("unheard", [])
+    turn.end()
+    assert.deepStrictEqual(a.writer.writes, [["1", "2", "3", "4"]])
+  })
+
+  it("a room that is full takes with it what all connections have been sent before", () => {
+    const { member, room, turn } = make()
+    const [one, two] = [room(), room()]
+    const [a, b] = [member("a"), member("b")]
+    for (const batch of [one, two]) a.join(batch)
+    b.join(two)
+    const large = "x".repeat(fullAt)
+    a.reply("1")
+    two.send("2", [])
+    b.reply("3")
+    one.send(large, [])
+    assert.deepStrictEqual(a.writer.writes, [["1", "2", large]])
+    assert.deepStrictEqual(b.writer.writes, [["2", "3"]])
+    two.send("4", [])
+    a.reply("5")
+    turn.end()
+    assert.deepStrictEqual(a.writer.writes.slice(1), [["4", "5"]])
+    assert.deepStrictEqual(b.writer.writes.slice(1), [["4"]])
+  })
+})
+
+describe("Flusher: the end of the turn", () => {
+  it("is asked for once per turn, whoever has something, and again in the next", () => {
+    const { member, room, turn } = make()
+    const [one, two] = [room(), room()]
+    const [a, b] = [member("a"), member("b")]
+    a.join(one)
+    b.join(two)
+    for (const text of ["1", "2"]) {
+      assert.strictEqual(turn.waiting, 0)
+      one.send(text, [])
+      two.send(text, [])
+      a.reply(text)
+      b.reply(text)
+      assert.strictEqual(turn.waiting, 1)
+      turn.end()
+    }
+    assert.strictEqual(a.writer.writes.length, 2)
+  })
+
+  it("brings what came after a flush in the same turn, and nothing twice", () => {
+    const { flusher, member, room, turn } = make()
+    const batch = room()
+    const a = member("a")
+    a.join(batch)
+    batch.send("1", [])
+    flusher.flush()
+    flusher.flush()
+    assert.deepStrictEqual(a.writer.writes, [["1"]])
+    batch.send("2", [])
+    a.reply("3")
+    turn.end()
+    assert.deepStrictEqual(a.writer.writes, [["1"], ["2", "3"]])
+    turn.end()
+    assert.strictEqual(a.writer.writes.length, 2)
+  })
+
+  it("a flush by hand leaves the next message to be written at the end of its turn", () => {
+    const { flusher, member, turn } = make()
+    const a = member("a")
+    flusher.flush()
+    a.reply("1")
+    assert.strictEqual(turn.waiting, 1)
+    turn.end()
+    assert.deepStrictEqual(a.writer.writes, [["1"]])
+  })
+
+  it("G8: who is cut in it, and leaves its rooms in that very step, costs the others nothing", () => {
+    const { member, room, turn } = make({ outboxBytes: 10, outboxMessages: 10 })
+    const [one, two] = [room(), room()]
+    const leaves: Array<() => void> = []
+    const [first, last] = [member("first"), member("last")]
+    const slow = member("slow", () => {
+      for (const leave of leaves) leave()
+    })
+    slow.writer.room = 0
+    for (const batch of [one, two]) {
+      first.join(batch)
+      leaves.push(slow.join(batch))
+      last.join(batch)
+    }
+    const texts = ["1", "2", "3", "4", "5", "6"]
+    for (const [n, text] of texts.entries()) [one, two][n % 2]!.send(text, [])
+    turn.end()
+    one.send("7", [])
+    turn.end()
+    assert.deepStrictEqual(first.writer.texts, [...texts, "7"])
+    assert.deepStrictEqual(last.writer.texts, [...texts, "7"])
+    assert.deepStrictEqual(slow.writer.texts, ["1", "2", "3"])
+    assert.strictEqual(one.size + two.size, 4)
+  })
+})
