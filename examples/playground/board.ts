@@ -5,9 +5,10 @@ import { Effect, Exit, Layer, Predicate, Schema, Scope, Stream } from "effect"
 import { type HttpServerError, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { type Connection, type Presence, type Ref, RoomApi, type RoomError, Rooms } from "effect-rooms"
 import { EventSource, WebSocketRoute } from "effect-rooms/websocket"
+import { sameOrigin } from "./origin.ts"
 import { page } from "./pages.ts"
-import { attend, BoardPresence, PresenceList, Status } from "./presence.ts"
-import { Username } from "./protocol.ts"
+import { attend, BoardPresence, PresenceList } from "./presence.ts"
+import { Status, Username } from "./protocol.ts"
 import { Board, ListId, NewTask, NoTask, Task, Tasks, TooManyTasks } from "./tasks.ts"
 
 const BoardApi = RoomApi.make("board", {
@@ -213,9 +214,9 @@ const events = Effect.gen(function* () {
 export const BoardRoutes = Layer.mergeAll(
   RootSocket,
   BoardsSocket,
-  HttpRouter.add("POST", "/tasks", createTask),
-  HttpRouter.add("PATCH", "/tasks/:id", moveTask),
-  HttpRouter.add("DELETE", "/tasks/:id", deleteTask),
+  HttpRouter.add("POST", "/tasks", sameOrigin(createTask)),
+  HttpRouter.add("PATCH", "/tasks/:id", sameOrigin(moveTask)),
+  HttpRouter.add("DELETE", "/tasks/:id", sameOrigin(deleteTask)),
   HttpRouter.add("GET", "/boards/:boardId/tasks", listTasks),
   HttpRouter.add("GET", "/boards/:boardId/events", events)
 )

@@ -5,6 +5,7 @@ import { DateTime, Effect, Layer, Redacted, Schema, Stream } from "effect"
 import { Channels, type Ref } from "effect-rooms"
 import { Authenticator, WebSocketRoute } from "effect-rooms/websocket"
 import { createHash } from "node:crypto"
+import { attend, LobbyMembers, type Members, VaultMembers } from "./members.ts"
 import { Direct, Incoming, Line, Outgoing, Room, User, Username } from "./protocol.ts"
 
 class Lobby extends Channels.Service<Lobby>()("playground/Lobby", { key: Room, message: Line }) {}
@@ -12,10 +13,10 @@ class Vault extends Channels.Service<Vault>()("playground/Vault", { key: Room, m
 class Inbox extends Channels.Service<Inbox>()("playground/Inbox", { key: User, message: Direct }) {}
 
 /**
- * A user of a realm: in the lobby a name is a claim, in the vault it comes from a token, and the two do not share an
- * inbox. Names may have any characters, identifiers may not.
+ * A user of a realm: in the lobby a name is a claim, in the vault it comes from a token, and the two are not the same
+ * user. Names may have any characters, identifiers may not.
  */
-const inboxOf = (realm: "lobby" | "vault", username: string) =>
+const userOf = (realm: "lobby" | "vault", username: string) =>
   User.ref`${realm}/${createHash("sha256").update(username).digest("hex")}`
 
 const now = Effect.map(DateTime.now, DateTime.formatIso)
@@ -29,21 +30,30 @@ type Session = WebSocketRoute.Session<
 >
 type Rooms = Channels.Channels<Room, Line>
 
+const notListed = { type: "error", code: "not_listed", message: "too many windows under this name" } as const
+
 /** One connection in one room, under one name, until it closes. */
 const chat = Effect.fnUntraced(function* (
   realm: "lobby" | "vault",
   rooms: Rooms,
+  members: Members,
   username: string,
   { messages, params, send }: Session
 ) {
   const inboxes = yield* Inbox
   const room = params.roomId
+  const self = userOf(realm, username)
 
   const announce = (type: "joined" | "left" | "typing") =>
     Effect.flatMap(now, (timestamp) => rooms.publish(room, { type, username, timestamp }))
 
   const handle = Effect.fnUntraced(function* (message: Incoming) {
+    yield* attendance.heartbeat
     if (message.type === "typing") return yield* announce("typing")
+    if (message.type === "members") return yield* attendance.follow
+    if (message.type === "status") {
+      return (yield* attendance.setStatus(message.status)) || send(notListed)
+    }
     const { content, id, type } = message
     const timestamp = yield* now
     if (type === "message") {
@@ -51,13 +61,14 @@ const chat = Effect.fnUntraced(function* (
     } else {
       const receivers = new Set([message.to, username])
       const direct = { type, from: username, to: message.to, content, timestamp }
-      yield* Effect.forEach(receivers, (name) => inboxes.publish(inboxOf(realm, name), direct))
+      yield* Effect.forEach(receivers, (name) => inboxes.publish(userOf(realm, name), direct))
     }
     if (id !== undefined) send({ type: "sent", messageId: id })
   })
 
   const lines = yield* rooms.subscribe(room)
-  const directs = yield* inboxes.subscribe(inboxOf(realm, username))
+  const directs = yield* inboxes.subscribe(self)
+  const attendance = yield* attend(members, room, self, username, send)
   yield* Effect.acquireRelease(announce("joined"), () => announce("left"))
   yield* Effect.raceFirst(
     Stream.runForEach(Stream.merge(lines.stream, directs.stream), (line) => Effect.sync(() => send(line))),
@@ -75,7 +86,7 @@ const PublicRoom = WebSocketRoute.make("/chat/room/:roomId", {
 const PublicRoomLive = WebSocketRoute.layer(
   PublicRoom,
   Effect.fn("PublicRoom")(function* (session) {
-    yield* chat("lobby", yield* Lobby, session.query.username?.trim() || "Anonymous", session)
+    yield* chat("lobby", yield* Lobby, yield* LobbyMembers, session.query.username?.trim() || "Anonymous", session)
   })
 )
 
@@ -98,7 +109,7 @@ const PrivateRoom = WebSocketRoute.make("/chat/private/:roomId", {
 const PrivateRoomLive = WebSocketRoute.layer(
   PrivateRoom,
   Effect.fn("PrivateRoom")(function* (session) {
-    yield* chat("vault", yield* Vault, session.principal.name, session)
+    yield* chat("vault", yield* Vault, yield* VaultMembers, session.principal.name, session)
   })
 )
 
@@ -106,4 +117,10 @@ const PrivateRoomLive = WebSocketRoute.layer(
 export const ChatRoutes = Layer.merge(PublicRoomLive, PrivateRoomLive)
 
 /** What the routes' handlers need; provided to the server that serves them. */
-export const ChatChannels = Layer.mergeAll(Lobby.layer, Vault.layer, Inbox.layer)
+export const ChatServices = Layer.mergeAll(
+  Lobby.layer,
+  Vault.layer,
+  Inbox.layer,
+  LobbyMembers.layer,
+  VaultMembers.layer
+)

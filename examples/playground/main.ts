@@ -7,7 +7,7 @@ import { HttpRouter, HttpServer } from "effect/http"
 import { Limits, RoomsServer } from "effect-rooms/websocket"
 import { createServer } from "node:http"
 import { BoardRoutes, BoardServices } from "./board.ts"
-import { ChatChannels, ChatRoutes } from "./chat.ts"
+import { ChatRoutes, ChatServices } from "./chat.ts"
 import { MoostRoutes } from "./moost.ts"
 import { Pages } from "./pages.ts"
 
@@ -47,4 +47,4 @@ const PrintUrls = Layer.effectDiscard(
 HttpRouter.serve(Layer.mergeAll(ChatRoutes, BoardRoutes, MoostRoutes, Pages), {
   disableLogger: true,
   disableListenLog: true
-}).pipe(Layer.merge(PrintUrls), Layer.provide([ChatChannels, BoardServices, Server]), Layer.launch, NodeRuntime.runMain)
+}).pipe(Layer.merge(PrintUrls), Layer.provide([ChatServices, BoardServices, Server]), Layer.launch, NodeRuntime.runMain)

@@ -4,7 +4,7 @@
 import { Effect, Schema, Stream } from "effect"
 import { Presence, type Ref } from "effect-rooms"
 import { createHash } from "node:crypto"
-import { User } from "./protocol.ts"
+import { Status, User } from "./protocol.ts"
 import { Board } from "./tasks.ts"
 
 export class BoardPresence extends Presence.Service<BoardPresence>()("playground/BoardPresence", {
@@ -13,13 +13,20 @@ export class BoardPresence extends Presence.Service<BoardPresence>()("playground
   meta: Schema.Struct({ username: Schema.String })
 }) {}
 
-export const Status = Schema.Literals(["online", "away", "busy"])
-
 /** Everybody at a board, one entry a user however many windows they have. */
 export const PresenceList = Schema.Struct({
   type: Schema.Literal("presence"),
   boardId: Board.ref.schema,
-  users: Schema.Array(Schema.Struct({ username: Schema.String, status: Status, windows: Schema.Int }))
+  users: Schema.Array(
+    Schema.Struct({
+      username: Schema.String,
+      status: Status,
+      /** Windows that are connected; none while `unstable`. */
+      windows: Schema.Int,
+      /** The connection of the last window was lost: the user is gone, or back in a moment. Left out otherwise. */
+      unstable: Schema.optionalKey(Schema.Literal(true))
+    })
+  )
 })
 export type PresenceList = typeof PresenceList.Type
 
@@ -43,14 +50,15 @@ export const attend = Effect.fnUntraced(function* (
       tell({
         type: "presence",
         boardId: board,
-        users: listing.entries.map(({ devices, meta, status }) => ({
+        users: listing.entries.map(({ devices, meta, status, unstable }) => ({
           username: meta.username,
           status,
-          windows: devices.length
+          windows: devices.filter((window) => !window.unstable).length,
+          ...(unstable && { unstable })
         }))
       })
     })
   )
   yield* Effect.forkScoped(follow)
-  return (status: typeof Status.Type) => tracked.update({ status })
+  return (status: Status) => tracked.update({ status })
 })

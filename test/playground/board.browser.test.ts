@@ -1,72 +1,24 @@
-import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "@effect/vitest"
-import { fileURLToPath } from "node:url"
-import type { Browser, Locator, Page } from "playwright-core"
-import { launch, missing } from "../support/chromium.ts"
-import { type Playground, startPlayground } from "../support/playground.ts"
-
-const desktop = { width: 1100, height: 720 }
-const phone = { width: 375, height: 720 }
+import { assert, describe, it } from "@effect/vitest"
+import type { Locator, Page } from "playwright-core"
+import { inState, type OpenOptions, person as personIn, setHidden, shootAll, useWindows } from "../support/browser.ts"
+import { startPlayground } from "../support/playground.ts"
 
 type ListId = "list-todo" | "list-doing" | "list-done"
 
-let browser: Browser | undefined
-let playground: Playground | undefined
-/** Kept from test to test, since opening one takes longer than most tests. */
-const windows: Array<Page> = []
-let taken = 0
-/** What the pages of one test said on their consoles that no page should say. */
-const complaints: Array<string> = []
+const windows = useWindows("board")
+const { shoot } = windows
 
-beforeAll(async () => {
-  if (missing === undefined) [browser, playground] = await Promise.all([launch(), startPlayground()])
-})
-beforeEach(({ skip }) => {
-  if (missing !== undefined) skip(missing)
-  taken = 0
-})
-afterEach(async () => {
-  for (const page of windows) await page.goto("about:blank")
-  assert.deepStrictEqual(complaints.splice(0), [])
-})
-afterAll(async () => {
-  await browser?.close()
-  await playground?.[Symbol.asyncDispose]()
-  assert.strictEqual(playground?.stderr() ?? "", "")
-})
-
-/** A window with storage of its own. */
-const makeWindow = async (): Promise<Page> => {
-  const context = await browser!.newContext()
-  const page = await context.newPage()
-  page.setDefaultTimeout(15_000)
-  page.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") complaints.push(message.text())
-  })
-  page.on("pageerror", (error) => complaints.push(String(error)))
-  windows.push(page)
-  return page
-}
-
-const inState = (page: Page, state: string): Promise<void> =>
-  page.locator(`[data-testid="status"][data-state="${state}"]`).waitFor()
-
-/** Opens a board in a window that this test has not used. */
-const open = async (board: string, name = "", { origin } = playground!): Promise<Page> => {
-  const page = windows[taken++] ?? (await makeWindow())
-  await page.setViewportSize(desktop)
-  await page.emulateMedia({ colorScheme: "light" })
-  await page.goto(`${origin}/board?${new URLSearchParams({ board, name }).toString()}`)
-  return page
-}
+const open = (board: string, name = "", options?: OpenOptions): Promise<Page> =>
+  windows.open("/board", { board, name }, options)
 
 const viewers = (page: Page, text: string): Promise<void> =>
   page.getByTestId("viewers").getByText(text, { exact: true }).waitFor()
 
 /** Two windows at one board that know of each other. */
-const openBoth = async (board: string, server = playground): Promise<readonly [alice: Page, bob: Page]> => {
-  const alice = await open(board, "Alice", server)
+const openBoth = async (board: string, options?: OpenOptions): Promise<readonly [alice: Page, bob: Page]> => {
+  const alice = await open(board, "Alice", options)
   await inState(alice, "live")
-  const bob = await open(board, "Bob", server)
+  const bob = await open(board, "Bob", options)
   await inState(bob, "live")
   await viewers(alice, "2 viewers")
   return [alice, bob]
@@ -86,13 +38,7 @@ const isGone = async (page: Page, title: string): Promise<void> => {
   await page.getByTestId("card").filter({ hasText: title }).waitFor({ state: "detached" })
 }
 
-const person = (page: Page, name: string, status = "online"): Locator =>
-  page.getByTestId("people").locator(`[data-username="${name}"][data-status="${status}"]`)
-
-const shoot = async (page: Page, name: string): Promise<void> => {
-  const folder = new URL("../.screenshots/", import.meta.url)
-  await page.screenshot({ path: fileURLToPath(new URL(`board-${name}.png`, folder)), animations: "disabled" })
-}
+const person = (page: Page, name: string, status = "online"): Locator => personIn(page, name, status)
 
 describe("the board page", () => {
   it("shows a task that is created in one window in the other", async () => {
@@ -110,7 +56,7 @@ describe("the board page", () => {
     const [alice, bob] = await openBoth("http")
     const body = JSON.stringify({ title: "Live update!", listId: "list-todo", boardId: "http" })
     const headers = { "content-type": "application/json" }
-    const response = await fetch(`${playground!.origin}/tasks`, { method: "POST", headers, body })
+    const response = await fetch(`${windows.playground().origin}/tasks`, { method: "POST", headers, body })
     assert.strictEqual(response.status, 201)
     await response.text()
     for (const page of [alice, bob]) await card(page, "list-todo", "Live update!").waitFor()
@@ -178,10 +124,9 @@ describe("the board page", () => {
     const [alice, bob] = await openBoth("people")
     for (const page of [alice, bob]) for (const name of ["Alice", "Bob"]) await person(page, name).waitFor()
     await person(alice, "Alice").filter({ hasText: "you" }).waitFor()
-    await bob.evaluate(`Object.defineProperty(document, "hidden", { value: true, configurable: true })`)
-    await bob.evaluate(`document.dispatchEvent(new Event("visibilitychange"))`)
+    await setHidden(bob, true)
     await person(alice, "Bob", "away").waitFor()
-    await bob.evaluate(`delete document.hidden; document.dispatchEvent(new Event("visibilitychange"))`)
+    await setHidden(bob, false)
     await person(alice, "Bob").waitFor()
     const second = await open("people", "Alice")
     for (const page of [alice, bob, second]) await person(page, "Alice").getByText("2", { exact: true }).waitFor()
@@ -227,8 +172,7 @@ describe("the board page", () => {
 
   it("reconnects by itself after a restart of the server, says so, and keeps what was being written", async () => {
     const server = await startPlayground()
-    const [alice, bob] = await openBoth("restart", server)
-    for (const page of [alice, bob]) await page.clock.install()
+    const [alice, bob] = await openBoth("restart", { server, clock: true })
     await add(alice, "list-todo", "before")
     await card(bob, "list-todo", "before").waitFor()
     await bob.getByTestId("add-list-todo-input").fill("after")
@@ -251,9 +195,46 @@ describe("the board page", () => {
     for (const page of [alice, bob]) await card(page, "list-todo", "after").waitFor()
 
     await Promise.all([alice.goto("about:blank"), bob.goto("about:blank")])
-    // The browser's own words about attempts that met no server.
-    const others = complaints.splice(0).filter((text) => !/^WebSocket connection to '[^']+' failed: /.test(text))
-    complaints.push(...others)
+    windows.forgiveLostServers()
+  })
+
+  it("shows the statuses of people in words, and long names cut off", async () => {
+    const name = "Maximiliane-Theodora von Hohenfels-Berge"
+    const users = [
+      { username: "Alice", status: "online", windows: 2 },
+      { username: "Bob", status: "busy", windows: 1 },
+      { username: name, status: "away", windows: 12 },
+      { username: "Dave", status: "online", windows: 0, unstable: true }
+    ]
+    const frames = [
+      { type: "joined", boardId: "states", viewers: 15 },
+      { type: "presence", boardId: "states", users }
+    ]
+    const page = await open("states", "Alice", {
+      before: (opened) =>
+        opened.routeWebSocket(/\/boards$/, (socket) => {
+          socket.onMessage(() => {
+            for (const frame of frames) socket.send(JSON.stringify(frame))
+          })
+        })
+    })
+    await inState(page, "live")
+    await person(page, "Alice").filter({ hasText: "you" }).waitFor()
+    for (const [who, status] of [
+      ["Bob", "busy"],
+      [name, "away"],
+      ["Dave", "unstable"]
+    ] as const) {
+      await person(page, who, status).getByText(status, { exact: true }).waitFor()
+    }
+    await shootAll(windows, page, "states", async ({ width }) => {
+      for (const pill of await page.getByTestId("people").locator("[data-username]").all()) {
+        const box = await pill.boundingBox()
+        assert.isNotNull(box)
+        assert.isTrue(box.x + box.width <= width && box.height < 40, JSON.stringify(box))
+        assert.isTrue(await pill.evaluate((node) => node.scrollWidth <= node.clientWidth))
+      }
+    })
   })
 
   it("fits a desktop and a phone, in light and in dark", async () => {
@@ -271,19 +252,13 @@ describe("the board page", () => {
     const empty = await open("empty")
     await inState(empty, "live")
     for (const [who, page] of Object.entries({ alice, empty })) {
-      for (const [device, size] of Object.entries({ desktop, phone })) {
-        await page.setViewportSize(size)
-        for (const colorScheme of ["light", "dark"] as const) {
-          await page.emulateMedia({ colorScheme })
-          await shoot(page, `${who}-${device}-${colorScheme}`)
-        }
-        assert.isAtMost(await page.evaluate(() => document.documentElement.scrollWidth), size.width)
+      await shootAll(windows, page, who, async ({ width }) => {
         for (const list of ["list-todo", "list-doing", "list-done"]) {
           const box = await page.getByTestId(`add-${list}-input`).boundingBox()
           assert.isNotNull(box)
-          assert.isTrue(box.x >= 0 && box.x + box.width <= size.width, `${who} ${device} ${list}`)
+          assert.isTrue(box.x >= 0 && box.x + box.width <= width, `${who} ${list}`)
         }
-      }
+      })
     }
   })
 })

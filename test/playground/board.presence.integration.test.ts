@@ -15,6 +15,7 @@ let boards = 0
 /** A board nobody has looked at. */
 const fresh = (): string => `board-of-its-own-${++boards}`
 
+/** No windows stand for an unstable user. */
 type Person = readonly [username: string, status: string, windows: number]
 
 const connect = (): Promise<Client> => Client.connect(`${playground.origin.replace("http", "ws")}/boards`)
@@ -30,7 +31,12 @@ const enter = async (boardId: string, username?: string): Promise<Client> => {
 const listOf = (boardId: string, people: ReadonlyArray<Person>): Frame => ({
   type: "presence",
   boardId,
-  users: people.map(([username, status, windows]) => ({ username, status, windows }))
+  users: people.map(([username, status, windows]) => ({
+    username,
+    status,
+    windows,
+    ...(windows === 0 && { unstable: true })
+  }))
 })
 
 const userJoined = (viewers: number): Frame => ({ type: "user_joined", viewers })
@@ -90,13 +96,27 @@ describe("J7: the people at a board", () => {
     await sees(first, board, ["Alice", "away", 1])
   })
 
-  it.each(["leave", "reset"] as const)("are no longer listed when their connection ends: %s", async (end) => {
+  it("are no longer listed when they close their connection", async () => {
     const board = fresh()
     using alice = await enter(board, "Alice")
     using bob = await enter(board, "Bob")
     await sees(alice, board, ["Alice", "online", 1], ["Bob", "online", 1])
-    await bob[end]()
+    await bob.leave()
     await sees(alice, board, ["Alice", "online", 1])
+  })
+
+  it("are unstable once the connection of their last window was lost, until there is another", async () => {
+    const board = fresh()
+    using alice = await enter(board, "Alice")
+    using first = await enter(board, "Bob")
+    using second = await enter(board, "Bob")
+    await sees(alice, board, ["Alice", "online", 1], ["Bob", "online", 2])
+    first.reset()
+    await sees(alice, board, ["Alice", "online", 1], ["Bob", "online", 1])
+    second.reset()
+    await sees(alice, board, ["Alice", "online", 1], ["Bob", "online", 0])
+    using _back = await enter(board, "Bob")
+    await sees(alice, board, ["Alice", "online", 1], ["Bob", "online", 1])
   })
 
   it("are no longer listed when they leave the board, and hear no more of it", async () => {

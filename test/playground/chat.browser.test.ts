@@ -1,92 +1,11 @@
-import { afterAll, afterEach, assert, beforeAll, beforeEach, describe, it } from "@effect/vitest"
-import { fileURLToPath } from "node:url"
-import type { Browser, Locator, Page } from "playwright-core"
-import { launch, missing } from "../support/chromium.ts"
-import { type Playground, startPlayground } from "../support/playground.ts"
+import { assert, describe, it } from "@effect/vitest"
+import { inState, person, shootAll, useWindows } from "../support/browser.ts"
+import { startPlayground } from "../support/playground.ts"
+import { chatIn, line, say } from "./chatPage.ts"
 
-const desktop = { width: 1100, height: 720 }
-const phone = { width: 375, height: 720 }
-
-let browser: Browser | undefined
-let playground: Playground | undefined
-/** Kept from test to test, since opening one takes longer than most tests. */
-const windows: Array<Page> = []
-let taken = 0
-/** What the pages of one test said on their consoles that no page should say. */
-const complaints: Array<string> = []
-
-beforeAll(async () => {
-  if (missing === undefined) [browser, playground] = await Promise.all([launch(), startPlayground()])
-})
-beforeEach(({ skip }) => {
-  if (missing !== undefined) skip(missing)
-  taken = 0
-})
-afterEach(async () => {
-  for (const page of windows) await page.goto("about:blank")
-  assert.deepStrictEqual(complaints.splice(0), [])
-})
-afterAll(async () => {
-  await browser?.close()
-  await playground?.[Symbol.asyncDispose]()
-  assert.strictEqual(playground?.stderr() ?? "", "")
-})
-
-/** A window with cookies and storage of its own. */
-const makeWindow = async (): Promise<Page> => {
-  const context = await browser!.newContext()
-  const page = await context.newPage()
-  page.setDefaultTimeout(15_000)
-  page.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") complaints.push(message.text())
-  })
-  page.on("pageerror", (error) => complaints.push(String(error)))
-  windows.push(page)
-  return page
-}
-
-/** Opens the page in a window that this test has not used, where its name and room come from the URL. */
-const open = async (query: Record<string, string>, { origin } = playground!): Promise<Page> => {
-  const page = windows[taken++] ?? (await makeWindow())
-  await page.setViewportSize(desktop)
-  await page.emulateMedia({ colorScheme: "light" })
-  await page.goto(`${origin}/?${new URLSearchParams(query).toString()}`)
-  return page
-}
-
-const inState = (page: Page, state: string): Promise<void> =>
-  page.locator(`[data-testid="status"][data-state="${state}"]`).waitFor()
-
-/** A window in a room, past its own arrival. */
-const enter = async (room: string, name: string, server = playground): Promise<Page> => {
-  const page = await open({ name, room }, server)
-  await inState(page, "live")
-  await line(page, "joined", name).waitFor()
-  return page
-}
-
-/** Two windows in one room that have seen each other. */
-const enterBoth = async (room: string, server = playground): Promise<readonly [alice: Page, bob: Page]> => {
-  const alice = await enter(room, "Alice", server)
-  const bob = await enter(room, "Bob", server)
-  await line(alice, "joined", "Bob").waitFor()
-  return [alice, bob]
-}
-
-const line = (page: Page, type: string, username: string, text = ""): Locator =>
-  page.getByTestId("log").locator(`[data-type="${type}"][data-username="${username}"]`).filter({ hasText: text })
-
-const say = async (page: Page, text: string): Promise<void> => {
-  await page.getByTestId("input").fill(text)
-  await page.getByTestId("send").click()
-}
-
-const person = (page: Page, name: string): Locator => page.getByTestId("people").locator(`[data-username="${name}"]`)
-
-const shoot = async (page: Page, name: string): Promise<void> => {
-  const folder = new URL("../.screenshots/", import.meta.url)
-  await page.screenshot({ path: fileURLToPath(new URL(`chat-${name}.png`, folder)), animations: "disabled" })
-}
+const windows = useWindows("chat")
+const { shoot } = windows
+const { enter, enterBoth, open } = chatIn(windows)
 
 describe("the chat page", () => {
   it("asks for a name and a room, and enters it", async () => {
@@ -211,7 +130,7 @@ describe("the chat page", () => {
 
   it("reconnects by itself after a restart of the server, says so, and keeps what was being written", async () => {
     const server = await startPlayground()
-    const [alice, bob] = await enterBoth("restart", server)
+    const [alice, bob] = await enterBoth("restart", { server, clock: true })
     await say(alice, "before")
     await line(bob, "message", "Alice", "before").waitFor()
     await bob.getByTestId("input").fill("after")
@@ -224,6 +143,8 @@ describe("the chat page", () => {
     assert.match(await bob.getByTestId("status").innerText(), /^(Reconnecting in \d+ s|Connecting…)$/)
     await shoot(bob, "reconnecting")
     await using again = await startPlayground(server.port)
+    // More than the server asked for when it said goodbye.
+    for (const page of [alice, bob]) await page.clock.fastForward("00:10")
     await Promise.all([inState(alice, "live"), inState(bob, "live")])
     await line(alice, "joined", "Alice").nth(1).waitFor()
     await line(bob, "joined", "Bob").nth(1).waitFor()
@@ -237,9 +158,7 @@ describe("the chat page", () => {
     assert.strictEqual(await line(bob, "message", "Alice", "before").count(), 1)
 
     await Promise.all([alice.goto("about:blank"), bob.goto("about:blank")])
-    // The browser's own words about attempts that met no server.
-    const others = complaints.splice(0).filter((text) => !/^WebSocket connection to '[^']+' failed: /.test(text))
-    complaints.push(...others)
+    windows.forgiveLostServers()
   })
 
   it("says why it was closed for good, and connects again when asked to", async () => {
@@ -279,18 +198,12 @@ describe("the chat page", () => {
     await inState(welcome, "idle")
 
     for (const [who, page] of Object.entries({ welcome, alice, bob })) {
-      for (const [device, size] of Object.entries({ desktop, phone })) {
-        await page.setViewportSize(size)
-        for (const colorScheme of ["light", "dark"] as const) {
-          await page.emulateMedia({ colorScheme })
-          await shoot(page, `${who}-${device}-${colorScheme}`)
-        }
-        assert.isAtMost(await page.evaluate(() => document.documentElement.scrollWidth), size.width)
+      await shootAll(windows, page, who, async (size) => {
         const button = await page.getByTestId(page === welcome ? "join" : "send").boundingBox()
         assert.isNotNull(button)
         assert.isAtMost(button.x + button.width, size.width)
         assert.isAtMost(button.y + button.height, size.height)
-      }
+      })
     }
     await alice.getByRole("button", { name: "Rooms and people" }).click()
     await person(alice, "Bob").waitFor()

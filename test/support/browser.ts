@@ -137,7 +137,12 @@ export const setHidden = async (page: Page, hidden: boolean): Promise<void> => {
   await page.evaluate(`document.dispatchEvent(new Event("visibilitychange"))`)
 }
 
-/** Pictures of a page on a desktop and a phone, in light and in dark; nothing on it may be wider than the window. */
+/** Parts of the bar on top whose content does not fit into them. */
+const overflowing = `[...document.querySelectorAll("header > *")]
+  .filter((node) => node.scrollWidth > node.clientWidth && node.className !== "sr")
+  .map((node) => node.className)`
+
+/** Pictures of a page on a desktop and a phone, in light and in dark; nothing on it may be wider than its place. */
 export const shootAll = async (
   { shoot }: Windows,
   page: Page,
@@ -151,6 +156,7 @@ export const shootAll = async (
       await shoot(page, `${name}-${device}-${colorScheme}`)
     }
     assert.isAtMost(await page.evaluate(() => document.documentElement.scrollWidth), size.width)
+    assert.deepStrictEqual(await page.evaluate(overflowing), [])
     await check(size)
   }
 }
