@@ -24,8 +24,8 @@ export interface Sink<in A> {
 
 /** One wire encoding: makes the sink of a key when the first receiver of that encoding attaches. */
 export interface Wire<in A, out S extends Sink<A>> {
-  /** `kind` names the channel in metrics. */
-  readonly open: (kind: string) => S
+  /** `kind` names the channel in metrics, `identifier` is that of the key. */
+  readonly open: (kind: string, identifier: string) => S
 }
 
 /**

@@ -2,18 +2,20 @@
  * Presence: who is in which room, as typed entries per user, with the changes as a stream.
  *
  * This file says what users see and binds it to scopes; what a change means is `PresenceState.ts`, and who is told
- * when is `internal/rooms.ts`. It knows nothing of sockets: a connection tracks its user in its scope, and calls `drop`
- * when its socket is lost. Whoever calls says who the user is, so it must be the authenticated principal.
+ * when is `internal/rooms.ts`. It knows nothing of sockets: of the connection a device is tracked for it hears only that
+ * it is gone, and how. Whoever calls says who the user is, so it must be the authenticated principal.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { CurrentReceiver, type Receiver } from "../channels/Subscription.ts"
 import { Cursor, type Source } from "../internal/cursor.ts"
 import type { Messages } from "../Messages.ts"
 import { type AnyEntity, Entity, type Ref } from "../Ref.ts"
@@ -21,10 +23,12 @@ import { makeCheck } from "./internal/meta.ts"
 import { ChangesReader, OccupancyReader } from "./internal/readers.ts"
 import type { Reader, Room } from "./internal/room.ts"
 import * as Rooms from "./internal/rooms.ts"
+import { hold } from "./internal/track.ts"
 import { type Change, list, type Listing, type Occupancy } from "./PresenceChange.ts"
 import { type Bounds, checked } from "./PresenceConfig.ts"
 import type { Entry, Status } from "./PresenceEntry.ts"
 import type { PresenceError } from "./PresenceError.ts"
+import { metaSchema, type Users } from "./PresenceSchema.ts"
 import * as State from "./PresenceState.ts"
 
 export {
@@ -39,6 +43,7 @@ export {
 export type { Bounds } from "./PresenceConfig.ts"
 export type { DeviceEntry, Entry, Event, LeaveReason, Status } from "./PresenceEntry.ts"
 export { PresenceError } from "./PresenceError.ts"
+export { changeSchema, type Users } from "./PresenceSchema.ts"
 
 const TypeId = "~effect-rooms/presence/Presence"
 
@@ -54,6 +59,15 @@ export interface DeviceOption {
   readonly device?: string | undefined
 }
 
+/** Says on whose behalf a device is tracked. */
+export interface ReceiverOption {
+  /**
+   * By default the receiver on whose behalf the fiber works: within the handler of a `WebSocketRoute` its connection,
+   * elsewhere none. One without `onClose` is never gone.
+   */
+  readonly as?: Receiver | undefined
+}
+
 /** What is set of a device: its status, `"online"` by default, and metadata, unless there is none to be had. */
 export type Fields<M> = DeviceOption & { readonly status?: Status | undefined } & (undefined extends M
     ? { readonly meta?: M | undefined }
@@ -66,7 +80,7 @@ export interface Edit<M> {
 }
 
 /**
- * A device that is present while a scope is open.
+ * A device that is present while a scope is open, and the receiver it is tracked for is there.
  *
  * It belongs to whoever tracked it last: once another scope tracks the same device, or it was dropped or removed, every
  * action here does nothing and answers false.
@@ -79,7 +93,7 @@ export interface Tracked<M> {
   /** Renews `lastSeen`; the device is alive without it. */
   readonly heartbeat: Effect.Effect<boolean>
   /**
-   * Says that the connection was lost.
+   * Says that the connection was lost; not needed where the device is tracked on behalf of it.
    *
    * The device is unstable at once and gone after the grace period, unless it is
    * tracked or set again, or gives a sign of life; the scope that closes afterwards leaves it alone.
@@ -105,11 +119,17 @@ export interface Presence<E, U, M> {
    *
    * Without `device` it is a device of its own. A device of that name that is there is taken over: it stays, and whoever
    * tracked it before cannot touch it any more. Fails when it is refused, and nothing has changed then.
+   *
+   * On behalf of a receiver, as in the handler of a connection, it is present while that is there, too. When a receiver
+   * goes `"clean"` the device leaves in the same step; when it is `"lost"` the device is dropped as by `drop`, so that a
+   * client that is back within the grace period under the same `device` has neither left nor entered. A scope that closes
+   * before lets it leave, however the receiver goes then. For a receiver that is gone already nothing appears and
+   * nothing is taken over, and every action of what is answered does nothing.
    */
   readonly track: (
     room: Ref<E>,
     user: Ref<U>,
-    fields: Fields<M>
+    fields: Fields<M> & ReceiverOption
   ) => Effect.Effect<Tracked<M>, PresenceError, Scope.Scope>
   /**
    * Sets status and metadata of a device, which then lives by signs of life.
@@ -160,13 +180,9 @@ export interface Presence<E, U, M> {
 }
 
 /** What a presence is made from. */
-export interface Options<E, U, M> extends Bounds {
+export interface Options<E, U, M> extends Bounds, Users<U, M> {
   /** The entity of the rooms; without it there is one room, `everywhere`. */
   readonly room?: AnyEntity<E> | undefined
-  /** The entity of the users. */
-  readonly user: AnyEntity<U>
-  /** The schema of the metadata of a device; none by default. Values are checked, not changed. */
-  readonly meta?: Schema.Codec<M, unknown> | undefined
 }
 
 /**
@@ -196,15 +212,19 @@ export const make = Effect.fnUntraced(function* <U, M = undefined, E = Everywher
   options: Options<E, U, M>
 ): Effect.fn.Return<Presence<E, U, M>, never, Scope.Scope> {
   const limits = checked(options)
-  const meta = options.meta ?? (Schema.Undefined as Schema.Codec<unknown, unknown> as Schema.Codec<M, unknown>)
+  const meta = metaSchema(options.meta)
   const check = makeCheck(meta, limits.maxMetaBytes)
   const rooms = yield* Rooms.make<U, M>(limits)
+  const epoch = Math.floor((yield* Random.next) * 2 ** 40).toString(36)
   let tracked = 0
 
-  const appear = (room: Ref<E>, user: Ref<U>, fields: Fields<M>, device: string, how: typeof State.hold) =>
-    Result.flatMap(check(fields.meta as M), (checkedMeta) =>
-      rooms.appear(room.identifier, { user, device, status: fields.status ?? "online", meta: checkedMeta }, how)
-    )
+  const appearance = (user: Ref<U>, fields: Fields<M>, device: string) =>
+    Result.map(check(fields.meta as M), (checkedMeta) => ({
+      user,
+      device,
+      status: fields.status ?? ("online" as const),
+      meta: checkedMeta
+    }))
 
   const edit = (room: Ref<E>, at: State.At, { meta: value, status }: Edit<M>) =>
     Effect.suspend(() => {
@@ -251,26 +271,19 @@ export const make = Effect.fnUntraced(function* <U, M = undefined, E = Everywher
     meta,
     user: options.user,
     track: (room, user, fields) =>
-      Effect.map(
-        Effect.acquireRelease(
-          Effect.suspend(() => {
-            const device = fields.device ?? `track-${++tracked}`
-            return Effect.fromResult(
-              Result.map(appear(room, user, fields, device, State.hold), (generation) => ({
-                user: user.identifier,
-                device,
-                generation
-              }))
-            )
-          }),
-          (at) => Effect.sync(() => rooms.change(room.identifier, (state) => State.release(state, at)))
-        ),
-        (at) => trackedAt(room, at)
-      ),
+      Effect.gen(function* () {
+        const device = fields.device ?? `${epoch}-t${(++tracked).toString(36)}`
+        const input = yield* Effect.fromResult(appearance(user, fields, device))
+        const holder = yield* hold(rooms, room.identifier, input, fields.as ?? (yield* CurrentReceiver))
+        return trackedAt(room, holder)
+      }),
     set: (room, user, fields) =>
-      Effect.suspend(() =>
-        Effect.asVoid(Effect.fromResult(appear(room, user, fields, fields.device ?? defaultDevice, State.set)))
-      ),
+      Effect.suspend(() => {
+        const set = Result.flatMap(appearance(user, fields, fields.device ?? defaultDevice), (input) =>
+          rooms.appear(room.identifier, input, State.set)
+        )
+        return Effect.asVoid(Effect.fromResult(set))
+      }),
     update: (room, user, fields) =>
       edit(room, { user: user.identifier, device: fields.device ?? defaultDevice }, fields),
     heartbeat: (room, user, at) => beat(room, { user: user.identifier, device: at?.device ?? defaultDevice }),

@@ -12,16 +12,17 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Channels from "../channels/Channels.ts"
+import type { Attachable } from "../channels/Sink.ts"
 import type { Receiver } from "../channels/Subscription.ts"
 import * as Turn from "../internal/turn.ts"
 import type { Ref } from "../Ref.ts"
 import { Kind } from "./internal/kind.ts"
 import { makeRoom, type RoomParts } from "./internal/room.ts"
 import type { Handlers, JoinRequest, PublishRequest, Room } from "./Room.ts"
-import { type Events, eventSchema, type RoomApi } from "./RoomApi.ts"
+import { type Events, eventSchema, type RoomApi, type RoomEvent } from "./RoomApi.ts"
 
-/** All rooms of one kind on this node. */
-export interface Rooms<E, Ev extends Events, Data> {
+/** All rooms of one kind on this node. What transports attach to through `reserve` hears a room without being in it. */
+export interface Rooms<E, Ev extends Events, Data> extends Attachable<E, RoomEvent<Ev>> {
   readonly api: RoomApi<E, Ev, Data>
   /** Members, capacity and handlers are those of this node; other nodes have their own. */
   readonly perNode: true
@@ -127,6 +128,7 @@ export const make = Effect.fnUntraced(function* <E, Ev extends Events, Data, RP 
   return {
     api,
     perNode: true,
+    reserve: channel.reserve,
     get,
     roomsOf: (member) => Effect.sync(() => members.roomsOf(member.id).map(refOf)),
     leaveAll: (member) =>

@@ -21,6 +21,20 @@ import { died, leftovers, makeFixture, play } from "./internal/runner.ts"
 import { RoomModelError } from "./RoomModelError.ts"
 import type { Command, RoomSpec } from "./RoomSpec.ts"
 
+export { RoomModelError } from "./RoomModelError.ts"
+export type {
+  Command,
+  JoinHow,
+  LeaveHow,
+  ModelBody as Body,
+  ModelHandlers as Handlers,
+  ModelMember as Member,
+  ModelRequest as Request,
+  ModelRoom as Room,
+  RoomSpec as Spec,
+  View
+} from "./RoomSpec.ts"
+
 /** How many commands are tried, and how. */
 export interface CheckOptions extends Arbitrary.CheckOptions {
   /** Commands of one run; 40 by default. */
@@ -53,6 +67,28 @@ export const run = <E, Ev extends Events, Data, R = never>(
  *
  * Each run has rooms, clock, random numbers, metrics and log of its own: the layer is built for it and torn down after
  * it. `rooms` is the service, or any effect that makes rooms from what the layer provides.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Ref, RoomApi, Rooms } from "effect-rooms"
+ * import { RoomModel } from "effect-rooms/testing"
+ *
+ * class Board extends Ref.Entity<Board>()("Board") {}
+ * const BoardApi = RoomApi.make("board", { key: Board, events: { viewers: Schema.Int }, member: Schema.String })
+ * class Boards extends Rooms.Service<Boards>()("app/Boards", BoardApi, { capacity: 3 }) {}
+ * const BoardsLive = Boards.toLayer((board) =>
+ *   Effect.succeed({ onJoin: () => Effect.flatMap(board.size, (size) => board.broadcast("viewers", size)) })
+ * )
+ *
+ * const check = RoomModel.check(Boards, BoardsLive, {
+ *   capacity: 3,
+ *   data: ["Alice", "Bob"],
+ *   body: (board) => ({ onJoin: () => board.broadcast("viewers", board.members.length) })
+ * })
+ *
+ * await Effect.runPromise(check)
+ * ```
  */
 export const check = <E, Ev extends Events, Data, ROut, LE = never, RIn = never>(
   rooms: Effect.Effect<Rooms<E, Ev, Data>, never, NoInfer<ROut> | Scope.Scope>,
@@ -72,15 +108,31 @@ export const check = <E, Ev extends Events, Data, ROut, LE = never, RIn = never>
       Effect.as(true)
     )
   }
-  const defaults = { size: maxLength, maxShrinks: 1_000 }
-  const checking = Arbitrary.checkEffect(commands(spec, { maxLength }), once, { ...defaults, ...options })
+  const defaults = { size: 10 * maxLength, maxShrinks: 1_000 }
+  const checking = Effect.suspend(() =>
+    Arbitrary.checkEffect(commands(spec, { maxLength }), once, { ...defaults, ...options })
+  )
   return Effect.flatMap(checking, (result): Effect.Effect<void, RoomModelError | LE> => {
     if (result._tag === "Passed") return Effect.void
     if (result._tag !== "Falsified" || result.failure._tag === "ReturnedFalse") {
       return Effect.die(new Error(Arbitrary.formatCheckFailure(result)))
     }
     const { error } = result.failure
-    return Effect.fail(error instanceof RoomModelError ? error.replayedBy(result.replay) : error)
+    return Effect.fail(error instanceof RoomModelError ? replayedBy(error, result.replay) : error)
+  })
+}
+
+/** The same failure, and how to run it again. */
+const replayedBy = (error: RoomModelError, replay: string): RoomModelError => {
+  const { actual, cause, commands: list, expected, log, observable } = error
+  return new RoomModelError({
+    commands: list,
+    observable,
+    expected,
+    actual,
+    log,
+    replay,
+    ...(cause !== undefined && { cause })
   })
 }
 

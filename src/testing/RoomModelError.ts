@@ -19,20 +19,6 @@ export class RoomModelError extends Schema.TaggedError<RoomModelError>()("RoomMo
   /** What an invariant, handler or policy failed with. */
   cause: Schema.optionalKey(Schema.Defect())
 }) {
-  /** The same failure, and how to run it again. */
-  replayedBy(replay: string): RoomModelError {
-    const { actual, cause, commands, expected, log, observable } = this
-    return new RoomModelError({
-      commands,
-      observable,
-      expected,
-      actual,
-      log,
-      replay,
-      ...(cause !== undefined && { cause })
-    })
-  }
-
   override get message(): string {
     return [
       this.observable,

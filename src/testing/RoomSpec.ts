@@ -76,6 +76,8 @@ export interface RoomSpec<E, Ev extends Events, Data, R = never> {
   readonly broadcasts?: ReadonlyArray<RoomEvent<Ev>> | undefined
   /** Members a room takes; no bound by default. */
   readonly capacity?: number | undefined
+  /** Rooms there may be, those that are empty and keep their actors included; no bound by default. */
+  readonly maxRooms?: number | undefined
   /** How long an empty room keeps its actor; a minute by default. */
   readonly maxIdleTime?: Duration.Input | undefined
   /** Which joins the policy lets through; all by default. */
@@ -100,8 +102,14 @@ export type Command<Ev extends Events, Data> =
       readonly data: Data
       readonly how: JoinHow
     }
-  /** Gives back a membership: that of the first join that succeeded is 0, whatever has become of it. */
-  | { readonly _tag: "Leave"; readonly membership: number; readonly how: LeaveHow }
+  /** Gives back what the member's last join of the room that succeeded got, or the one before; whatever became of it. */
+  | {
+      readonly _tag: "Leave"
+      readonly room: string
+      readonly member: string
+      readonly join: "last" | "before"
+      readonly how: LeaveHow
+    }
   /** The server takes a member out of a room. */
   | { readonly _tag: "Remove"; readonly room: string; readonly member: string }
   | { readonly _tag: "LeaveAll"; readonly member: string }

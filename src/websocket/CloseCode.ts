@@ -25,5 +25,7 @@ export const rateLimited = 4005
 export const badProtocol = 4500
 /** The application closed the connection from outside of its handler. Do not connect again. */
 export const kicked = 4504
+/** The client was cut for being slow several times within a short time. Do not connect again. */
+export const repeatedlySlow = 4505
 /** No valid message came for `idleTimeout`. Do not connect again before there is something to say. */
 export const idle = 4506

@@ -2,9 +2,20 @@
  * Server-Sent Events over the same streams that feed WebSockets: for readers that only listen.
  */
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Sse from "effect/encoding/Sse"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Metric from "effect/Metric"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { Attachable } from "../channels/Sink.ts"
+import { Cursor } from "../internal/cursor.ts"
+import type { Ref } from "../Ref.ts"
+import { EventBody } from "./internal/eventBody.ts"
+import * as metrics from "./internal/metrics.ts"
+import { Wires } from "./internal/wires.ts"
+import { Outbox } from "./Outbox.ts"
+import { RoomsServer } from "./RoomsServer.ts"
 
 /** One event as an `EventSource` in a browser sees it. */
 export interface ServerSentEvent {
@@ -35,6 +46,22 @@ const toText = ({ data, event, id }: ServerSentEvent): string =>
     data
   })
 
+const headers = { "cache-control": "no-store", "x-accel-buffering": "no" }
+
+/** Sends a comment at once, so that the client knows it is connected, and then regularly. */
+const withHeartbeats = <E>(events: Stream.Stream<Uint8Array, E>, interval: Duration.Input = Duration.seconds(15)) => {
+  const comment = Buffer.from(": \n\n")
+  const heartbeats = Stream.map(Stream.tick(interval), () => comment)
+  // The server keeps the request's scope until the body is written. `HttpEffect.scopeTransferToStream` would leave it
+  // open for ever when the body is never run: for HEAD, and for a client that has gone before the answer.
+  return HttpServerResponse.stream(Stream.merge(events, heartbeats, { haltStrategy: "left" }), {
+    contentType: "text/event-stream",
+    headers
+  })
+}
+
+const asJson = (value: unknown): ServerSentEvent => ({ data: JSON.stringify(value) })
+
 /**
  * Answers a request with the events of a stream, until the client goes or the stream ends.
  *
@@ -63,17 +90,63 @@ export const response = <A, E>(
   events: Stream.Stream<A, E>,
   options: Options<A> = {}
 ): HttpServerResponse.HttpServerResponse => {
-  const encode = options.encode ?? ((value: A) => ({ data: JSON.stringify(value) }))
-  const heartbeats = Stream.map(Stream.tick(options.heartbeat ?? Duration.seconds(15)), () => ": \n\n")
-  const text = Stream.merge(
-    Stream.map(events, (value) => toText(encode(value))),
-    heartbeats,
-    { haltStrategy: "left" }
-  )
-  // The server keeps the request's scope until the body is written. `HttpEffect.scopeTransferToStream` would leave it
-  // open for ever when the body is never run: for HEAD, and for a client that has gone before the answer.
-  return HttpServerResponse.stream(Stream.encodeText(text), {
-    contentType: "text/event-stream",
-    headers: { "cache-control": "no-store", "x-accel-buffering": "no" }
-  })
+  const { encode = asJson, heartbeat } = options
+  return withHeartbeats(Stream.encodeText(Stream.map(events, (value) => toText(encode(value)))), heartbeat)
 }
+
+/** Encodings by server and function, so that readers of one kind share what is encoded. */
+const encodings = new WeakMap<object, Wires<ServerSentEvent>>()
+
+const wiresOf = Effect.fnUntraced(function* (server: RoomsServer["Service"]) {
+  const known = encodings.get(server)
+  if (known !== undefined) return known
+  const context = yield* Effect.context()
+  const wires = new Wires<ServerSentEvent>({
+    flusher: server.acceptor.flusher,
+    encode: toText,
+    frame: (text) => Buffer.from(text),
+    onFailure: (error) => {
+      Metric.withAttributes(metrics.encodeFailures, { route: "events" }).updateUnsafe(1, context)
+      Effect.runForkWith(context)(Effect.logError("a message was published that cannot be sent", error))
+    },
+    onDelivered: (kind, messages) =>
+      Metric.withAttributes(metrics.deliveries, { route: "events", kind }).updateUnsafe(messages, context)
+  })
+  encodings.set(server, wires)
+  return wires
+})
+
+/**
+ * Answers a request with what is published to a key of a channel, or to a room, until the client goes.
+ *
+ * Encoded once for all readers whose `encode` is the same function, so make it once, outside of the handler, and written
+ * once per turn. Call it in the request's handler. A client that is behind by more than the limits of the outbox gets
+ * the end of the response, and comes back by itself. Fails with the failure of the channel's `onOpen` hook.
+ */
+export const forward = Effect.fnUntraced(function* <E, A, EO>(
+  channel: Attachable<E, A, EO>,
+  ref: Ref<E>,
+  options: Options<A> = {}
+): Effect.fn.Return<HttpServerResponse.HttpServerResponse, EO, RoomsServer | Scope.Scope> {
+  const server = yield* RoomsServer
+  const wires = yield* wiresOf(server)
+  const attach = yield* channel.reserve(ref)
+  const body = new EventBody()
+  const { acceptor, limits } = server
+  const outbox = new Outbox({
+    writer: body,
+    limits,
+    flusher: acceptor.flusher,
+    budget: acceptor.budget,
+    onOverflow: () => body.end()
+  })
+  yield* Effect.acquireRelease(
+    Effect.sync(() => attach(wires.of(options.encode ?? asJson), (batch) => batch.join(outbox, acceptor.nextId()))),
+    (detach) =>
+      Effect.sync(() => {
+        detach()
+        body.end()
+      })
+  )
+  return withHeartbeats(new Cursor(body).view((chunk) => chunk).stream, options.heartbeat)
+})

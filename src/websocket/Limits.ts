@@ -23,6 +23,12 @@ export interface Limits {
   readonly outboxBytes: number
   /** Messages sent and not taken by the peer; above it the connection closes with 4004. */
   readonly outboxMessages: number
+  /** Bytes that all connections together may leave untaken; above it those with the most are closed with 4004. */
+  readonly outboundBytes: number
+  /** Times a client may be closed for being slow within `slowWindow`; the last is 4505, after which it stays away. */
+  readonly maxSlowCuts: number
+  /** The time over which closes for being slow are counted, by user or else by address. */
+  readonly slowWindow: Duration.Input
   /** How long unsent bytes may make no progress before the connection closes with 4004. */
   readonly outboxTimeout: Duration.Input
   /** Invalid messages within `invalidWindow` after which the connection closes with 4500. */
@@ -98,6 +104,9 @@ export const defaults: Limits = {
   inboxTimeout: Duration.minutes(1),
   outboxBytes: 1024 * 1024,
   outboxMessages: 1000,
+  outboundBytes: 256 * 1024 * 1024,
+  maxSlowCuts: 3,
+  slowWindow: Duration.minutes(1),
   outboxTimeout: Duration.seconds(10),
   maxInvalidMessages: 10,
   invalidWindow: Duration.minutes(1),

@@ -5,6 +5,8 @@
  * outbox counts what the peer has not taken, by bytes and by messages, and refuses what is over the bound. During a turn
  * it holds what is the connection's own; slices of rooms' batches join them at the end of the turn (`internal/batch.ts`).
  */
+import type { Backlog } from "./internal/backlog.ts"
+import type { Budget, Debtor } from "./internal/budget.ts"
 import type { Flusher } from "./internal/flusher.ts"
 import { fullAt, type Seat } from "./internal/batch.ts"
 import { Frames, lengthOf, merge, type Run, sizeOf } from "./internal/frames.ts"
@@ -15,6 +17,8 @@ export interface Writer {
   readonly open: boolean
   /** Queues whole frames for the peer. */
   readonly write: (runs: ReadonlyArray<Run>, bytes: number) => void
+  /** Whether so much waits that more should not be handed over. */
+  readonly congested: boolean
   /** Bytes that were written and not taken by the peer. */
   readonly unsentBytes: () => number
 }
@@ -29,6 +33,10 @@ export interface OutboxOptions {
   readonly writer: Writer
   readonly limits: OutboxLimits
   readonly flusher: Flusher
+  /** What all connections together may leave untaken. */
+  readonly budget: Budget
+  /** Where messages wait, and which of them go, on routes whose slow connections lose messages. */
+  readonly backlog?: Backlog | undefined
   /** A message was refused; called once. */
   readonly onOverflow: () => void
 }
@@ -39,7 +47,7 @@ export interface OutboxOptions {
  * How many messages are unsent is found without a callback per message: each message is remembered by where it ends in
  * the stream of bytes, and is sent once the peer has taken the stream up to there.
  */
-export class Outbox {
+export class Outbox implements Debtor {
   readonly #options: OutboxOptions
   /** Where the unsent messages end, counted from the first byte written; the oldest at `#head`. */
   #ends: Array<number> = []
@@ -62,6 +70,15 @@ export class Outbox {
   /** Bytes the peer has taken so far. */
   get takenBytes(): number {
     return this.#written - this.#options.writer.unsentBytes()
+  }
+
+  get unsentBytes(): number {
+    return this.#options.writer.unsentBytes() + (this.#options.backlog?.bytes ?? 0)
+  }
+
+  /** Takes nothing more: the server needs the room. */
+  cut(): void {
+    if (!this.#ended) this.#overflow()
   }
 
   /** Messages the peer has not taken wholly. */
@@ -131,6 +148,8 @@ export class Outbox {
   write(runs: ReadonlyArray<Run>, bytes: number, messages: number): void {
     const { limits, writer } = this.#options
     if (this.#ended || !writer.open) return
+    const { backlog } = this.#options
+    if (backlog !== undefined && (backlog.length > 0 || writer.congested)) return this.#wait(backlog, runs)
     const unsent = writer.unsentBytes()
     if (unsent === 0 && bytes <= limits.outboxBytes && messages <= limits.outboxMessages) {
       if (this.#ends.length > 0) this.#forget()
@@ -150,7 +169,10 @@ export class Outbox {
   end(): void {
     if (this.#ended) return
     this.#flushAll()
+    if (this.#ended) return
+    this.#release()
     this.#ended = true
+    this.#options.budget.forget(this)
   }
 
   /** Writes as much as is within the bounds, and the rest if the peer took that. */
@@ -192,10 +214,37 @@ export class Outbox {
     const before = this.#written
     this.#written += bytes
     if (unsent === 0 && writer.unsentBytes() === 0) return
+    this.#options.budget.wait(this, bytes)
     let end = before
     for (const { frames, from, to } of runs) {
       for (let index = from; index < to; index++) this.#ends.push((end += frames.frame(index).length))
     }
+  }
+
+  /** Keeps runs until the peer has taken what is before them. */
+  #wait(backlog: Backlog, runs: ReadonlyArray<Run>): void {
+    const unsent = this.#options.writer.unsentBytes()
+    const before = backlog.bytes
+    for (const { frames, from, to } of runs) {
+      for (let index = from; index < to; index++) {
+        if (!backlog.add(frames, index, unsent, this.unsentMessages)) return this.#overflow()
+      }
+    }
+    if (backlog.bytes > before) this.#options.budget.wait(this, backlog.bytes - before)
+  }
+
+  /** The peer has taken what was written: what waits goes out. */
+  drained(): void {
+    if (!this.#ended && this.#options.writer.open) this.#release()
+  }
+
+  #release(): void {
+    const { backlog, flusher, writer } = this.#options
+    if (backlog === undefined || !backlog.waits) return
+    const frames = new Frames()
+    for (const frame of backlog.takeAll()) frames.push(frame, flusher.nextPlace())
+    if (frames.length === 0) return
+    this.#commit([{ frames, from: 0, to: frames.length }], frames.bytes, writer.unsentBytes())
   }
 
   #forget(): void {
@@ -206,6 +255,7 @@ export class Outbox {
   #overflow(): void {
     this.#ended = true
     this.#runs = []
+    this.#options.budget.forget(this)
     this.#options.onOverflow()
   }
 }

@@ -10,8 +10,10 @@ import type * as HttpRouter from "effect/http/HttpRouter"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import type { Overflow } from "../channels/Subscription.ts"
 import type { AnyRef } from "../Ref.ts"
 import type { Authenticator } from "./Authenticator.ts"
+import type { Loss } from "./internal/backlog.ts"
 import * as Endpoint from "./internal/endpoint.ts"
 import type { RoomsServer } from "./RoomsServer.ts"
 import type { InvalidMessage, Opening, Session } from "./Session.ts"
@@ -42,10 +44,25 @@ export interface Options<In, Out, Params extends Fields, Query extends Fields, P
    * a valid one. False by default: a client may listen for ever.
    */
   readonly clientSpeaksFirst?: boolean | undefined
+  /** What a client loses that takes published messages too slowly; by default it loses none and is closed with 4004. */
+  readonly overflow?: OutboxOverflow<Out> | undefined
   /** Takes a token from the query as well, where it can end up in other people's logs. False by default. */
   readonly allowQueryToken?: boolean | undefined
   /** The reply to a message that does not fit: any JSON; by default `{ "type": "error", "code", "message" }`. */
   readonly invalidReply?: ((invalid: InvalidMessage) => Schema.Json) | undefined
+}
+
+/** What was lost of a room or key: so many messages with positions from one up to another, both included. */
+export type OutboxGap = Loss
+
+/**
+ * Which of the messages of rooms, channels and broadcasts a slow client loses, in the words subscriptions use, and how
+ * it is told. Its own messages, by `send`, are never lost: when they are too many it is closed.
+ */
+export interface OutboxOverflow<Out> {
+  readonly policy: Exclude<Overflow<Out>, "fail">
+  /** Makes the message that tells what was lost; its place is where the loss was. */
+  readonly gap: (gap: OutboxGap) => Out
 }
 
 /** A route's path and types, from which `layer` makes an endpoint. */
@@ -161,6 +178,7 @@ export const layer = <
       otherwise: more.otherwise as Effect.Effect<HttpServerResponse.HttpServerResponse> | undefined,
       authenticate: options.authenticate as Authenticator<Principal> | undefined,
       user: options.user ?? (() => undefined),
+      overflow: options.overflow,
       data: options.data ?? (() => undefined as Data),
       handle: handle as (
         session: Session<In, Out, Decoded<Params>, Decoded<Query>, Principal, Data>

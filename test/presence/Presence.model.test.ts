@@ -12,8 +12,9 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Room, takeNow, User } from "../support/channels.ts"
+import { FakeConnection } from "../support/rooms.ts"
 import { bounds, Command, PresenceModel, rooms, type Target, users } from "./PresenceModel.ts"
-import { brief, type Change, type Chat, type Entry, ManualClock, options } from "./support.ts"
+import { brief, type Change, type Chat, endUnsafe, type Entry, ManualClock, options } from "./support.ts"
 
 const mostSlots = 4
 
@@ -68,6 +69,7 @@ const check = Effect.fnUntraced(function* (input: { readonly commands: ReadonlyA
   model.wall = clock.wallOffset
   const tracked: Array<{
     readonly target: Target
+    readonly connection: FakeConnection
     readonly scope: Scope.Closeable
     readonly session: Presence.Tracked<string>
   }> = []
@@ -76,11 +78,23 @@ const check = Effect.fnUntraced(function* (input: { readonly commands: ReadonlyA
   const track = (target: Target, how: { readonly status: Presence.Status; readonly meta: string }): void => {
     if (tracked.length === mostSlots) return
     const trackScope = Scope.makeUnsafe()
-    const effect = system.track(...refs(target), { ...how, device: target.device })
+    const connection = new FakeConnection(`c${tracked.length}`)
+    const effect = system.track(...refs(target), { ...how, device: target.device, as: connection })
     const result = Effect.runSync(Effect.result(Scope.provide(effect, trackScope)))
     const expected = model.set(target, how, tracked.length)
     assert.strictEqual(Result.isSuccess(result) ? "done" : result.failure.reason, expected)
-    if (Result.isSuccess(result)) tracked.push({ target, scope: trackScope, session: result.success })
+    assert.strictEqual(connection.waiting, Result.isSuccess(result) ? 1 : 0)
+    if (Result.isSuccess(result)) tracked.push({ target, connection, scope: trackScope, session: result.success })
+  }
+
+  /** A fiber of a connection that is gone tracks, too late. */
+  const trackLate = (target: Target, connection: FakeConnection): void => {
+    if (!connection.closed) return
+    const fields = { meta: "y", device: target.device, as: connection }
+    const late = Effect.scoped(
+      Effect.flatMap(system.track(...refs(target), fields), (session) => session.update({ status: "busy" }))
+    )
+    assert.strictEqual(answer(late), "false")
   }
 
   const subscribe = (room: string, eager: boolean): void => {
@@ -158,6 +172,13 @@ const check = Effect.fnUntraced(function* (input: { readonly commands: ReadonlyA
       case "Close":
         Effect.runSync(Scope.close(mine.scope, Exit.void))
         return model.close(command.slot)
+      case "End":
+        if (mine.connection.closed) return
+        endUnsafe(mine.connection, command.ending)
+        if (command.ending === "clean") return model.close(command.slot)
+        return void model.drop(command.slot)
+      case "Late":
+        return trackLate(mine.target, mine.connection)
       case "Drop":
         return assert.strictEqual(answer(mine.session.drop), model.drop(command.slot))
       case "Reappear":
@@ -206,6 +227,7 @@ const check = Effect.fnUntraced(function* (input: { readonly commands: ReadonlyA
   yield* Scope.close(scope, Exit.void)
   assert.strictEqual(yield* system.size, 0)
   for (const session of [...tracked, ...subscribers]) yield* Scope.close(session.scope, Exit.void)
+  for (const { connection } of tracked) assert.strictEqual(connection.waiting, 0)
   assert.strictEqual(yield* system.size, 0)
 })
 

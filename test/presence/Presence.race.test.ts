@@ -10,8 +10,9 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { Presence } from "effect-rooms"
 import { drain, general, takeNow, type User } from "../support/channels.ts"
+import { FakeConnection } from "../support/rooms.ts"
 import { runSeeds } from "../support/SeededScheduler.ts"
-import { alice, bob, brief, lines, ManualClock, options } from "./support.ts"
+import { alice, bob, brief, end, endUnsafe, lines, ManualClock, options } from "./support.ts"
 
 /** A presence whose time is turned by hand, in steps other fibers run between. */
 const makeTurned = Effect.gen(function* () {
@@ -97,6 +98,83 @@ describe("races", () => {
         assert.isTrue(yield* ready.heartbeat)
         yield* Scope.close(newest, Exit.void)
         assert.strictEqual(yield* chat.size, 0)
+      }, Effect.scoped)
+    ))
+
+  it("P5: connections that are lost, say goodbye or are taken over while they track leave nothing, in any order", () =>
+    runSeeds(
+      2_000,
+      Effect.fnUntraced(function* (seed) {
+        const { chat, pass, settle } = yield* makeTurned
+        const connections = [0, 1, 2, 3].map((n) => new FakeConnection(`c${n}`))
+        const handler = (connection: FakeConnection, device: string) =>
+          Effect.scoped(
+            Effect.gen(function* () {
+              yield* Effect.yieldNow
+              const session = yield* chat.track(general, alice, { device, meta: "x", as: connection })
+              yield* Effect.yieldNow
+              yield* session.update({ status: "busy" })
+              // Its receiver is gone in one step, and nothing it does later is seen.
+              if (connection.closed) assert.isFalse(yield* session.heartbeat, `seed ${seed}`)
+            })
+          )
+        const isPresent = (device: string) =>
+          Option.exists(Effect.runSync(chat.get(general, alice)), ({ devices }) =>
+            devices.some((one) => one.device === device)
+          )
+        const closing = (connection: FakeConnection, ending: "clean" | "lost") =>
+          Effect.andThen(
+            Effect.yieldNow,
+            Effect.sync(() => {
+              endUnsafe(connection, ending)
+              // Gone in the very step, wherever the fiber that tracks it is.
+              if (connection === connections[3]) assert.isFalse(isPresent("phone"), `seed ${seed}`)
+            })
+          )
+        const fibers = yield* Effect.all(
+          connections.flatMap((connection, n) => [
+            Effect.forkChild(handler(connection, n < 3 ? "tab" : "phone")),
+            Effect.forkChild(closing(connection, n % 2 === 0 ? "lost" : "clean"))
+          ])
+        )
+        const interrupted = new FakeConnection("interrupted")
+        const interrupting = yield* Effect.forkChild(Effect.andThen(handler(interrupted, "tv"), Effect.never))
+        yield* Effect.forkChild(Fiber.interrupt(interrupting))
+        yield* Effect.forkChild(pass(4, 5_000))
+        yield* Fiber.joinAll(fibers)
+        yield* Fiber.await(interrupting)
+        for (const { waiting } of [...connections, interrupted]) assert.strictEqual(waiting, 0)
+        yield* settle
+      }, Effect.scoped)
+    ))
+
+  it("P19: the device of the newest connection stays, whatever earlier ones of that name come to in whatever order", () =>
+    runSeeds(
+      2_000,
+      Effect.fnUntraced(function* () {
+        const { chat, pass } = yield* makeTurned
+        const fields = { device: "tab", meta: "x" }
+        const old = [0, 1, 2, 3].map((n) => new FakeConnection(`c${n}`))
+        const scopes = yield* Effect.forEach(old, (connection) =>
+          Effect.gen(function* () {
+            const scope = yield* Scope.make()
+            yield* Scope.provide(chat.track(general, alice, { ...fields, as: connection }), scope)
+            return scope
+          })
+        )
+        yield* end(old[0]!, "lost")
+        yield* chat.track(general, alice, { ...fields, meta: "new", as: new FakeConnection("new") })
+        const late = yield* Effect.all([
+          Effect.forkChild(Effect.forEach(old, (connection, n) => end(connection, n % 2 === 0 ? "lost" : "clean"))),
+          Effect.forkChild(Effect.forEach(scopes, (scope) => Scope.close(scope, Exit.void))),
+          Effect.forkChild(Effect.scoped(chat.track(general, alice, { ...fields, meta: "late", as: old[0]! }))),
+          Effect.forkChild(pass(5, 20_000))
+        ])
+        yield* Fiber.joinAll(late)
+        assert.strictEqual(
+          brief(Option.getOrThrow(yield* chat.get(general, alice))),
+          "alice online new [tab online new]"
+        )
       }, Effect.scoped)
     ))
 

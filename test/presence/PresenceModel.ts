@@ -35,6 +35,8 @@ export const Command = Schema.TaggedUnion({
   Track: { room, user, device, status, meta },
   Close: { slot },
   Drop: { slot },
+  End: { slot, ending: Schema.Literals(["clean", "lost"]) },
+  Late: { slot },
   Reappear: { slot },
   TrackedHeartbeat: { slot },
   TrackedUpdate: { slot, status: maybe(status), meta: maybe(meta) },
@@ -161,6 +163,7 @@ export class PresenceModel {
     if (found === undefined) return "false"
     found.holder = undefined
     found.lostAt = this.now
+    found.lastSeen = this.wall
     this.#look()
     return "true"
   }

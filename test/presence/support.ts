@@ -1,12 +1,13 @@
 /**
  * What the tests of presence share: a presence with small bounds, a clock turned by hand, short words for entries.
  */
-import { Presence } from "effect-rooms"
+import { Presence, type Subscription } from "effect-rooms"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { Room, User } from "../support/channels.ts"
+import type { FakeConnection } from "../support/rooms.ts"
 
 export const alice = User.ref`alice`
 export const bob = User.ref`bob`
@@ -16,6 +17,15 @@ export const options = { room: Room, user: User, meta: Schema.String }
 export type Chat = Presence.Presence<Room, User, string>
 export type Change = Presence.Change<User, string>
 export type Entry = Presence.Entry<User, string>
+
+/** A connection goes, in one of the ways. */
+export const endUnsafe = (connection: FakeConnection, ending: Subscription.Ending): void => {
+  connection.ending = ending
+  connection.close()
+}
+
+export const end = (connection: FakeConnection, ending: Subscription.Ending): Effect.Effect<void> =>
+  Effect.sync(() => endUnsafe(connection, ending))
 
 interface Sleep {
   readonly at: number

@@ -15,15 +15,15 @@ export const places = ["room toString", "room valueOf", "key toString", "key val
 export const slots = [0, 1, 2] as const
 
 const who = Schema.Literals(slots)
-const name = Schema.Literals(names)
+const anyName = Schema.Literals(names)
 const wire = Schema.Literals(["plain", "plain", "negated"])
 const size = Schema.Literals(["small", "small", "medium", "wide", "large", "unspeakable"])
 const except = Schema.Literals(["none", "none", "0", "1", "2", "01", "nobody"])
 
 export const Command = Schema.TaggedUnion({
-  Join: { who, name, wire },
-  Leave: { who, name },
-  Forward: { who, name, wire },
+  Join: { who, name: anyName, wire },
+  Leave: { who, name: anyName },
+  Forward: { who, name: anyName, wire },
   Unforward: { who, number: Schema.Literals([0, 1, 2]) },
   Publish: { place: Schema.Literals(places), size, except },
   /** To all connections of the route. */
@@ -95,7 +95,9 @@ export class NaiveConnection {
 export class NaiveServer {
   readonly connections: Array<NaiveConnection> = []
   /** By place and wire, the members; wires in the order in which they were first needed. */
-  readonly #members = new Map(places.map((place) => [place as string, new Map<Wire, Array<[NaiveConnection, Place]>>()]))
+  readonly #members = new Map(
+    places.map((place) => [place as string, new Map<Wire, Array<[NaiveConnection, Place]>>()])
+  )
 
   connect(slot: number, id: string): NaiveConnection {
     const connection = new NaiveConnection(slot, id)

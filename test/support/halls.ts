@@ -23,10 +23,10 @@ export type HallRoom = Room.Room<Hall, typeof events, string>
 export class Halls extends Rooms.Service<Halls>()("test/Halls", HallApi) {}
 export class News extends Channels.Service<News>()("test/News", { key: Hall, message: Schema.String }) {}
 
-/** Counts what is encoded, by route. */
-export class Encodings {
-  full = 0
-  brief = 0
+/** What was encoded, by route. */
+export interface Encodings {
+  full: number
+  brief: number
 }
 
 /** A schema that counts how often it encodes. */
@@ -99,6 +99,7 @@ export class Place implements AsyncDisposable {
   readonly #brief: Array<BriefSession>
   readonly #way: Way
   readonly #scopes: Array<Scope.Closeable> = []
+  #visited = 0
 
   constructor(
     way: Way,
@@ -116,7 +117,7 @@ export class Place implements AsyncDisposable {
   }
 
   async #visit<S extends FullSession | BriefSession>(path: string, sessions: Array<S>): Promise<Visitor<S>> {
-    const name = `${path}-${sessions.length}`
+    const name = `${path}-${++this.#visited}`
     const client = await connect(this.server.url(`/${path}?name=${name}`), this.#way.client)
     const found = () => sessions.find(({ query: { name: of } }) => of === name)
     await eventually(() => found() !== undefined)
@@ -163,12 +164,8 @@ export class Place implements AsyncDisposable {
 }
 
 /** Starts a server with both routes; handlers wait for messages until their connection ends. */
-export const openPlace = async (
-  way: Way,
-  onText: OnText = () => Effect.void,
-  more: Layer.Layer<never, never, never> = Layer.empty
-): Promise<Place> => {
-  const encodings = new Encodings()
+export const openPlace = async (way: Way, onText: OnText = () => Effect.void): Promise<Place> => {
+  const encodings = { full: 0, brief: 0 }
   const routes = makeRoutes(encodings)
   const sessions = { full: [] as Array<FullSession>, brief: [] as Array<BriefSession> }
   const live = Layer.mergeAll(
@@ -179,8 +176,7 @@ export const openPlace = async (
     WebSocketRoute.layer(routes.brief, (session) => {
       sessions.brief.push(session)
       return Stream.runDrain(session.messages.stream)
-    }),
-    more
+    })
   )
   const server = await startServer({
     routes: live,
@@ -189,3 +185,23 @@ export const openPlace = async (
   })
   return new Place(way, server, encodings, routes, sessions)
 }
+
+/** A place with members of one of its halls on the full route, in the order of their joins. */
+export const openHall = async (way: Way, size: number) => {
+  const place = await openPlace(way)
+  const room = await place.room("hall")
+  const visitors = await Promise.all(Array.from({ length: size }, () => place.full()))
+  for (const { session } of visitors) await place.hold(session.join(room, "member"))
+  return {
+    place,
+    room,
+    visitors,
+    [Symbol.asyncDispose]: async () => {
+      for (const visitor of visitors) visitor[Symbol.dispose]()
+      await place[Symbol.asyncDispose]()
+    }
+  }
+}
+
+export const said = (data: string): HallEvent => ({ event: "said", data })
+export const counted = (data: number): HallEvent => ({ event: "counted", data })

@@ -26,9 +26,7 @@ const { Receiver, Sender } = ws as unknown as {
 
 /** The bytes `ws` would send for a text. */
 export const wsFrame = (text: string): Buffer =>
-  Buffer.concat(
-    Sender.frame(Buffer.from(text), { fin: true, rsv1: false, opcode: 1, mask: false, readOnly: true }) as Buffer[]
-  )
+  Buffer.concat(Sender.frame(Buffer.from(text), { fin: true, rsv1: false, opcode: 1, mask: false, readOnly: true }))
 
 /** What a client reads from these bytes, cut into chunks of `size`. */
 export const readFrames = (bytes: Buffer, size = Math.max(1, bytes.length)): ReadonlyArray<string> => {
@@ -79,6 +77,8 @@ class Taker {
 /** A peer behind a `Writer`. */
 export class FakeWriter extends Taker implements Writer {
   open = true
+  /** Whether the peer takes nothing for now. */
+  congested = false
   readonly #written: Array<Buffer> = []
   /** The pieces of all writes, as they were handed over. */
   readonly slices: Array<Buffer> = []
@@ -117,6 +117,12 @@ export class FakeSocket extends Taker {
   get writableLength(): number {
     return this.unsent
   }
+
+  get writableNeedDrain(): boolean {
+    return this.unsent > 0
+  }
+
+  on(): void {}
 
   cork(): void {
     if (this.#corked++ === 0) this.writes++

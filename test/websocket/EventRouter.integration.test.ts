@@ -51,7 +51,8 @@ const routes = [
   EventRouter.on("echo", "/", Any, ({ data, emit }) => Effect.sync(() => emit("echoed", data)))
 ]
 
-const start = () => startServer({ routes: EventRouter.layer("/events", routes) })
+const start = () =>
+  startServer({ routes: EventRouter.layer("/events", routes), server: { limits: { roomsPerConnection: 128 } } })
 const enter = async (server: Awaited<ReturnType<typeof start>>) => {
   const client = await connect(server.url("/events"))
   let asked = 0

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
 import { Batch, fullAt } from "../../src/websocket/internal/batch.ts"
+import { Budget } from "../../src/websocket/internal/budget.ts"
 import { Flusher } from "../../src/websocket/internal/flusher.ts"
 import { Outbox, type OutboxLimits } from "../../src/websocket/Outbox.ts"
 import { usedHeap } from "../support/memory.ts"
@@ -13,6 +14,7 @@ const make = (limits: Partial<OutboxLimits> = {}) => {
   const flusher = new Flusher(turn)
   const seen = { overflows: 0 }
   const outbox = new Outbox({
+    budget: new Budget(Number.POSITIVE_INFINITY),
     writer,
     flusher,
     limits: { outboxBytes: 100, outboxMessages: 5, ...limits },
@@ -174,7 +176,13 @@ describe("Outbox: its bounds", () => {
     const flusher = new Flusher(turn)
     let unsent = 0
     const outbox = new Outbox({
-      writer: { open: true, write: (_runs, bytes) => void (unsent = bytes), unsentBytes: () => unsent },
+      budget: new Budget(Number.POSITIVE_INFINITY),
+      writer: {
+        open: true,
+        congested: false,
+        write: (_runs, bytes) => void (unsent = bytes),
+        unsentBytes: () => unsent
+      },
       limits: { outboxBytes: 1e9, outboxMessages: 1e9 },
       flusher,
       onOverflow: () => {}
@@ -286,6 +294,7 @@ const Step = Schema.TaggedUnion({
   Room: { bytes: Schema.Literals([0, 5, 100]) },
   EndTurn: {}
 })
+const sum = (sizes: ReadonlyArray<number>) => sizes.reduce((total, size) => total + size, 0)
 const steps = Arbitrary.array(Arbitrary.schema(Step), { maxLength: 60 })
 
 it.prop("unsent messages are exactly those the peer has not taken wholly, and the bounds hold", [steps], ([list]) => {
@@ -295,7 +304,6 @@ it.prop("unsent messages are exactly those the peer has not taken wholly, and th
   let waiting: Array<number> = []
   let held: Array<number> = []
   let room = 0
-  const sum = (sizes: ReadonlyArray<number>) => sizes.reduce((total, size) => total + size, 0)
   const take = (bytes: number) => {
     let left = bytes
     waiting = waiting.flatMap((rest) => {

@@ -75,7 +75,10 @@ const counting = async (run: () => Promise<void>): Promise<number> => {
   return looked
 }
 
-/** Connects over a stream of this process, which takes no descriptor; done when the handler has answered. */
+/**
+ * Connects over a stream of this process, which takes no descriptor; done when the handler has answered. What it returns
+ * is the server's end, which is destroyed with the connection.
+ */
 const enter = async (server: TestServer<Places>): Promise<Duplex> => {
   const [client, serverSide] = duplexPair()
   let received = ""
@@ -84,7 +87,7 @@ const enter = async (server: TestServer<Places>): Promise<Duplex> => {
   client.write(handshake("/herd"))
   client.write(frame('"baa"'))
   await eventually(() => received.endsWith('"baa"'))
-  return client
+  return serverSide
 }
 
 describe("TRAP4: ten thousand who come", () => {
@@ -97,7 +100,7 @@ describe("TRAP4: ten thousand who come", () => {
     }
     const go = (count: number) => async () => {
       const left = server.metric("effect_rooms_connections") - count
-      for (const client of herd.splice(-count)) client.destroy()
+      for (const socket of herd.splice(-count)) socket.destroy()
       await eventually(() => server.metric("effect_rooms_connections") === left)
     }
     const first = await counting(come(500))
@@ -107,9 +110,9 @@ describe("TRAP4: ten thousand who come", () => {
     const lastGone = await counting(go(500))
     await go(9000)()
     const firstGone = await counting(go(500))
-    console.log({ first, last, lastGone, firstGone })
     assert.strictEqual(await members(), 0)
-    assert.isAtMost(last, first * 1.1)
-    assert.isAtMost(lastGone, firstGone * 1.1)
+    // The room's members are a tree, which is one level deeper; one look at everybody would make it fifty times as much.
+    assert.isAtMost(last, 2 * first)
+    assert.isAtMost(lastGone, 2 * firstGone)
   })
 })

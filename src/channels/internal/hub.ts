@@ -120,12 +120,17 @@ export class Hub<A> {
   }
 
   /** Adds a receiver to the sink of its wire; what is returned takes it out. */
-  attach<S extends Sink<A>>(kind: string, wire: Wire<A, S>, join: (sink: S) => () => void): () => void {
+  attach<S extends Sink<A>>(
+    kind: string,
+    identifier: string,
+    wire: Wire<A, S>,
+    join: (sink: S) => () => void
+  ): () => void {
     const shared = (this.#shared ??= new Map())
     // What a wire has made is what it makes.
     let sink = shared.get(wire) as S | undefined
     if (sink === undefined) {
-      sink = wire.open(kind)
+      sink = wire.open(kind, identifier)
       shared.set(wire, sink)
       this.attachSink(sink)
     }

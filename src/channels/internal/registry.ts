@@ -68,7 +68,7 @@ export class Registry<A> {
   attach<S extends Sink<A>>(identifier: string, wire: Wire<A, S>, join: (sink: S) => () => void): () => void {
     if (this.#closed) return () => {}
     const hub = this.forReader(identifier)
-    const leave = hub.attach(this.#options.kind, wire, join)
+    const leave = hub.attach(this.#options.kind, identifier, wire, join)
     return () => {
       leave()
       this.release(identifier, hub)

@@ -138,7 +138,7 @@ export class Rooms<U, M> {
   /** A room in which very much happens is not waited for, so that what is collected stays bounded. */
   #announce(room: Room<U, M>): void {
     if (room.dirt === 0) return
-    if (room.dirt >= this.#options.limits.listCap) return room.flush()
+    if (room.dirt > this.#options.limits.listCap) return room.flush()
     this.#dirty.add(room)
     if (this.#flushing) return
     this.#flushing = true

@@ -5,10 +5,9 @@
  * a body of a user does is known by that of the specification.
  */
 import type { PublishOptions } from "../../channels/Channels.ts"
-import type { Receiver } from "../../channels/Subscription.ts"
 import type { Events, RoomEvent } from "../../rooms/RoomApi.ts"
 import type { Command, ModelBody, ModelHandlers, ModelMember, ModelRoom, RoomSpec } from "../RoomSpec.ts"
-import { defaultMembers, defaultRooms, idleMillis } from "./commands.ts"
+import { ByJoin, idleMillis, poolsOf } from "./commands.ts"
 
 /** An event on its way to the subscribers of a room. */
 export interface Sent<Ev extends Events> {
@@ -51,7 +50,7 @@ class RoomState<Ev extends Events, Data> {
       get members() {
         return members()
       },
-      broadcast: (event, data, options) => this.send({ event, data } as RoomEvent<Ev>, idsOf(options?.except)),
+      broadcast: (event, data, options) => this.send({ event, data }, idsOf(options?.except)),
       leave: ({ id }) => this.leave(id, "left"),
       close: (reason) => this.close(reason)
     }
@@ -120,8 +119,6 @@ class RoomState<Ev extends Events, Data> {
 }
 
 export class Model<E, Ev extends Events, Data, R> {
-  /** Joins that succeeded, in order. */
-  readonly memberships: Array<{ readonly room: string; readonly id: string; readonly generation: number }> = []
   readonly roomNames: ReadonlyArray<string>
   readonly memberNames: ReadonlyArray<string>
   /** Whether it knows what handlers broadcast. */
@@ -129,6 +126,8 @@ export class Model<E, Ev extends Events, Data, R> {
   readonly #spec: RoomSpec<E, Ev, Data, R>
   readonly #rooms: ReadonlyMap<string, RoomState<Ev, Data>>
   readonly #incarnations = new Map<string, number>()
+  /** Joins that succeeded, by room and member. */
+  readonly #joins = new ByJoin<{ readonly id: string; readonly generation: number }>()
   readonly #gone = new Set<string>()
   readonly #idle: number
   #generation = 0
@@ -138,8 +137,9 @@ export class Model<E, Ev extends Events, Data, R> {
     this.#spec = spec
     this.#idle = idleMillis(spec)
     this.foretells = spec.body !== undefined
-    this.roomNames = spec.rooms ?? defaultRooms
-    this.memberNames = spec.members ?? defaultMembers
+    const { members, rooms } = poolsOf(spec)
+    this.roomNames = rooms
+    this.memberNames = members
     this.#rooms = new Map(this.roomNames.map((name) => [name, new RoomState(name, body)]))
   }
 
@@ -161,8 +161,8 @@ export class Model<E, Ev extends Events, Data, R> {
     return !this.#gone.has(this.idOf(member))
   }
 
-  /** Callbacks that wait for the end of the connection a member has. */
-  callbacks(member: string): number {
+  /** How many places the connection of a member holds, which end with it. */
+  places(member: string): number {
     const id = this.idOf(member)
     return this.#all.filter(({ places }) => places.some((place) => place.id === id && place.tied)).length
   }
@@ -194,9 +194,9 @@ export class Model<E, Ev extends Events, Data, R> {
       case "Join":
         return this.#join(command, now, nobody)
       case "Leave": {
-        const held = this.memberships[command.membership]
-        if (held === undefined) return undefined
-        return this.room(held.room).leave(held.id, "left", ({ generation }) => generation === held.generation)
+        const join = this.#joins.get(command)
+        if (join === undefined) return undefined
+        return this.room(command.room).leave(join.id, "left", ({ generation }) => generation === join.generation)
       }
       case "Remove":
         return this.room(command.room).leave(this.idOf(command.member), "left")
@@ -214,10 +214,12 @@ export class Model<E, Ev extends Events, Data, R> {
         return this.#publish(command)
       case "Broadcast": {
         const except = command.except.map((member) => this.idOf(member))
-        return void this.room(command.room).send(command.message, except)
+        this.room(command.room).send(command.message, except)
+        return undefined
       }
       case "Close":
-        return void this.room(command.room).close("closed")
+        this.room(command.room).close("closed")
+        return undefined
       case "Pass":
         return undefined
     }
@@ -229,14 +231,23 @@ export class Model<E, Ev extends Events, Data, R> {
     const { canJoin, capacity = Number.POSITIVE_INFINITY } = this.#spec
     const { members } = room
     if (canJoin !== undefined && !canJoin({ room: name, member: id, data, members })) return "NotAllowed"
+    if (this.#takesNoMore(room)) return "TooManyRooms"
     room.start(now)
     const tied = how !== "nobody" && how !== "id"
+    if (how === "nobody" && members.some((other) => other.id === id)) return "an id of its own"
     if (tied && this.#gone.has(id)) return "MemberGone"
     if (!members.some((other) => other.id === id) && members.length >= capacity) return "RoomFull"
     const generation = ++this.#generation
     room.join({ id, data, generation, tied }, now)
-    this.memberships.push({ room: name, id, generation })
+    this.#joins.add(name, member, { id, generation })
     return "ok"
+  }
+
+  /** Whether one more room would be too many. */
+  #takesNoMore({ isLive, places }: RoomState<Ev, Data>): boolean {
+    const { maxRooms = Number.POSITIVE_INFINITY } = this.#spec
+    if (isLive || places.length > 0) return false
+    return Math.max(this.actors, this.#all.filter((room) => room.places.length > 0).length) >= maxRooms
   }
 
   #publish({ member, message, room: name }: Command<Ev, Data> & { readonly _tag: "Publish" }) {

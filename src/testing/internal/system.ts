@@ -1,19 +1,19 @@
 /**
- * The rooms under test, driven by commands: connections that end when told to, and somebody who listens to everything.
+ * The rooms under test, driven by commands, and the connections that end when a command says so.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import * as Cause from "effect/Cause"
-import type { Envelope, Gap } from "../../channels/Envelope.ts"
 import { CurrentReceiver, type Receiver, type Subscription } from "../../channels/Subscription.ts"
 import type { Membership, Room } from "../../rooms/Room.ts"
 import type { Events, RoomEvent } from "../../rooms/RoomApi.ts"
 import type { RoomError } from "../../rooms/RoomError.ts"
 import type { Rooms } from "../../rooms/Rooms.ts"
-import type { Command, JoinHow, LeaveHow } from "../RoomSpec.ts"
+import type { Command, LeaveHow } from "../RoomSpec.ts"
+import { ByJoin } from "./commands.ts"
 
 type Ending = "clean" | "lost"
 
@@ -21,6 +21,16 @@ type Ending = "clean" | "lost"
 export class TestConnection implements Receiver {
   readonly id: string
   readonly #callbacks = new Set<(ending: Ending) => void>()
+  /** Places in rooms that were asked for and not given back. */
+  places = 0
+  readonly quota = {
+    join: (): "granted" => {
+      this.places++
+      return "granted"
+    },
+    leave: (): void => void this.places--,
+    charge: (): void => undefined
+  }
   #ending: Ending | undefined
 
   constructor(id: string) {
@@ -56,8 +66,8 @@ export class TestConnection implements Receiver {
 export interface Outcome {
   /** Undefined where it answers nothing. */
   readonly answer: string | number | boolean | undefined
-  /** The id that a member who joined as nobody was given. */
-  readonly nobody: string
+  /** The id of the member who joined by this command, also of one who did so as nobody. */
+  readonly joined: string
   /** When it was done. */
   readonly at: number
   readonly cause?: Cause.Cause<unknown>
@@ -68,27 +78,11 @@ interface Held<E, Data> {
   readonly scope: Scope.Closeable | undefined
 }
 
-type Entry<Ev extends Events> = Envelope<RoomEvent<Ev>> | Gap
-
-/** All there is to read now. */
-export const drain = Effect.fnUntraced(function* <Ev extends Events>(
-  subscription: Subscription<RoomEvent<Ev>>
-): Effect.fn.Return<ReadonlyArray<Entry<Ev>>> {
-  const entries: Array<Entry<Ev>> = []
-  while (subscription.pending > 0) entries.push(yield* Effect.orDie(subscription.envelopes.take))
-  return entries
-})
-
-const brief = (exit: Exit.Exit<unknown, RoomError>): string => {
-  if (Exit.isSuccess(exit)) return "ok"
-  const failure = Exit.findErrorOption(exit)
-  return Option.isSome(failure) ? failure.value.reason._tag : `died: ${String(Cause.squash(exit.cause))}`
-}
-
 export class System<E, Ev extends Events, Data> {
   readonly rooms: Rooms<E, Ev, Data>
   readonly connections: Map<string, TestConnection>
-  readonly #held: Array<Held<E, Data>> = []
+  readonly #held = new ByJoin<Held<E, Data>>()
+  #joined = "nobody"
 
   constructor(rooms: Rooms<E, Ev, Data>, connections: Map<string, TestConnection>) {
     this.rooms = rooms
@@ -117,12 +111,14 @@ export class System<E, Ev extends Events, Data> {
     command: Command<Ev, Data>,
     idOf: (member: string) => string
   ): Effect.fn.Return<Outcome> {
-    const held = this.#held.length
+    this.#joined = "nobody"
     const exit = yield* Effect.exit(this.#run(command, idOf))
     const at = yield* Clock.currentTimeMillis
-    const nobody = this.#held[held]?.membership.member.id ?? "nobody"
-    if (Exit.isSuccess(exit)) return { answer: exit.value, nobody, at }
-    return { answer: brief(exit), nobody, at, cause: exit.cause }
+    const joined = this.#joined
+    if (Exit.isSuccess(exit)) return { answer: exit.value, joined, at }
+    const refused = Exit.findErrorOption(exit)
+    if (Option.isSome(refused)) return { answer: refused.value.reason._tag, joined, at }
+    return { answer: `died: ${String(Cause.squash(exit.cause))}`, joined, at, cause: exit.cause }
   })
 
   #run(
@@ -131,9 +127,9 @@ export class System<E, Ev extends Events, Data> {
   ): Effect.Effect<string | number | boolean | undefined, RoomError> {
     switch (command._tag) {
       case "Join":
-        return this.#join(command.room, this.connection(idOf(command.member)), command.data, command.how)
+        return this.#join(command, this.connection(idOf(command.member)))
       case "Leave":
-        return this.#leave(this.#held[command.membership], command.how)
+        return this.#leave(this.#held.get(command), command.how)
       case "Remove":
         return this.room(command.room).leave(this.connection(idOf(command.member)))
       case "LeaveAll":
@@ -159,10 +155,8 @@ export class System<E, Ev extends Events, Data> {
 
   readonly #join = Effect.fnUntraced(function* (
     this: System<E, Ev, Data>,
-    name: string,
-    connection: TestConnection,
-    data: Data,
-    how: JoinHow
+    { data, how, member, room: name }: Command<Ev, Data> & { readonly _tag: "Join" },
+    connection: TestConnection
   ) {
     const room = this.room(name)
     const scope = how === "scope" ? yield* Scope.make() : undefined
@@ -178,7 +172,8 @@ export class System<E, Ev extends Events, Data> {
       }
     }
     const membership = yield* joining()
-    this.#held.push({ membership, scope })
+    this.#held.add(name, member, { membership, scope })
+    this.#joined = membership.member.id
     return "ok"
   })
 

@@ -13,7 +13,10 @@ import type { Limits } from "../Limits.ts"
 import type { Turn } from "../../internal/turn.ts"
 import type { AnyRef } from "../../Ref.ts"
 import { Admission } from "./admission.ts"
+import type { Backlog } from "./backlog.ts"
+import { Budget } from "./budget.ts"
 import { Flusher } from "./flusher.ts"
+import { Repeats } from "./repeats.ts"
 import { Peer } from "./peer.ts"
 
 /** The subprotocol a browser may send a token in, for want of an `Authorization` header; never echoed. */
@@ -36,6 +39,8 @@ export class Acceptor {
   readonly #peers = new Set<Peer>()
   readonly admission: Admission
   readonly flusher: Flusher
+  readonly budget: Budget
+  readonly #slow: Repeats
   readonly wsOptions: Omit<ServerOptions, "noServer" | "server" | "host" | "port" | "path">
   #accepted = 0
   draining = false
@@ -45,6 +50,8 @@ export class Acceptor {
     this.#epoch = epoch
     this.admission = new Admission(limits)
     this.flusher = new Flusher(turn)
+    this.budget = new Budget(limits.outboundBytes)
+    this.#slow = new Repeats(limits.maxSlowCuts, Duration.toMillis(limits.slowWindow))
     // Options of ws 8.23 that its types do not know yet. Our own close timeout runs on Effect's clock and comes first.
     const untyped = {
       maxFragments: limits.maxFragments,
@@ -102,7 +109,7 @@ export class Acceptor {
    * Does the handshake, in the step in which admission was asked. Undefined when it was malformed or the client has gone:
    * then the socket is already ending.
    */
-  accept({ address, request, user }: Upgrade, now: number): Peer | undefined {
+  accept({ address, request, user }: Upgrade, now: () => number, backlog: Backlog | undefined): Peer | undefined {
     const { socket } = request
     if (socket.destroyed) return undefined
     let accepted: WebSocket | undefined
@@ -111,9 +118,16 @@ export class Acceptor {
     })
     if (accepted === undefined) return undefined
     this.#undecided.delete(socket)
-    const peer = new Peer(accepted, socket, this.#limits, this.flusher)
+    const client = user === undefined ? address : `${user.entity}:${user.identifier}`
+    const peer = new Peer(accepted, socket, {
+      limits: this.#limits,
+      flusher: this.flusher,
+      budget: this.budget,
+      backlog,
+      isRepeat: () => this.#slow.note(client, now())
+    })
     this.#peers.add(peer)
-    const leave = this.admission.enter(address, user, now)
+    const leave = this.admission.enter(address, user, now())
     accepted.on("close", () => {
       this.#peers.delete(peer)
       leave()

@@ -7,7 +7,7 @@ import type { Sink } from "../../channels/Sink.ts"
 import type { Outbox } from "../Outbox.ts"
 import type { Flusher } from "./flusher.ts"
 import { textFrame } from "./frame.ts"
-import { Frames, lengthOf, sizeOf, without } from "./frames.ts"
+import { Frames, lengthOf, type Mark, sizeOf, without } from "./frames.ts"
 
 /** Bytes after which frames do not wait for the end of the turn. */
 export const fullAt = 64 * 1024
@@ -16,6 +16,10 @@ export interface BatchOptions<A> {
   readonly flusher: Flusher
   /** The text of a message; undefined when it could not be encoded, which whoever made the batch has reported. */
   readonly encode: (message: A) => string | undefined
+  /** Makes bytes of a text: by default a WebSocket frame. */
+  readonly frame?: ((text: string) => Buffer) | undefined
+  /** What is to be known of a message that may be lost; nothing where none may. */
+  readonly markOf?: ((message: A, seq: number) => Mark) | undefined
   /** Counts messages handed to connections. */
   readonly onDelivered: (messages: number) => void
 }
@@ -114,12 +118,12 @@ export class Batch<in A> implements Sink<A> {
     return held
   }
 
-  deliver({ except, message }: Envelope<A>): number {
-    return this.send(message, except)
+  deliver({ except, message, roomSeq }: Envelope<A>): number {
+    return this.send(message, except, roomSeq)
   }
 
   /** Sends a message to all but some; answers the bytes that makes. */
-  send(message: A, except: ReadonlyArray<string>): number {
+  send(message: A, except: ReadonlyArray<string>, seq = 0): number {
     if (this.#seats.size === 0) return 0
     const text = this.#options.encode(message)
     if (text === undefined) return 0
@@ -130,8 +134,8 @@ export class Batch<in A> implements Sink<A> {
     }
     const frames = this.#frames
     for (const id of except) this.#leaveOut(id, frames.length)
-    const frame = textFrame(text)
-    frames.push(frame, flusher.nextPlace())
+    const frame = (this.#options.frame ?? textFrame)(text)
+    frames.push(frame, flusher.nextPlace(), this.#options.markOf?.(message, seq))
     const bytes = frame.length * this.#seats.size
     if (frames.bytes >= fullAt) flusher.flush()
     return bytes

@@ -46,7 +46,7 @@ export class Directory {
 
   /** Adds a route; answers the batch that reaches all of its connections. */
   addRoute<Out>(route: object, encode: (message: Out) => string, wires: Wires<Out>): Batch<Out> {
-    const everybody = wires.of<Out>(undefined).open("everybody")
+    const everybody = wires.of<Out>(undefined).open("everybody", "everybody")
     this.#routes.set(route, { entries: new Map(), encode, everybody })
     return everybody
   }

@@ -8,12 +8,15 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import type * as Http from "node:http"
+import type { Overflow } from "../../channels/Subscription.ts"
 import * as Turn from "../../internal/turn.ts"
 import type { Authenticator } from "../Authenticator.ts"
 import { RoomsServer } from "../RoomsServer.ts"
 import type { AnyRef } from "../../Ref.ts"
 import type { InvalidMessage, Opening, Session } from "../Session.ts"
 import { makeDecoder, makeEncoder } from "./codec.ts"
+import { Backlog, type Loss } from "./backlog.ts"
+import { textFrame } from "./frame.ts"
 import * as Handshake from "./handshake.ts"
 import * as metrics from "./metrics.ts"
 import { defaultInvalidReply } from "./receiver.ts"
@@ -36,6 +39,7 @@ export interface Endpoint<In, Out, Params, Query, Principal, Data> {
   readonly otherwise: Effect.Effect<HttpServerResponse.HttpServerResponse> | undefined
   readonly invalidReply: ((invalid: InvalidMessage) => unknown) | undefined
   readonly user: (principal: Principal) => AnyRef | undefined
+  readonly overflow: { readonly policy: Exclude<Overflow<Out>, "fail">; readonly gap: (gap: Loss) => Out } | undefined
   readonly data: (opening: Opening<Params, Query, Principal>) => Data
   readonly handle: (
     session: Session<In, Out, Params, Query, Principal, Data>
@@ -76,15 +80,30 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
     deliveries.set(kind, counter)
     return counter
   }
+  const { overflow } = endpoint
+  const onFailure = (error: unknown) => {
+    failures.updateUnsafe(1, context)
+    Effect.runForkWith(context)(Effect.logError("a message was published that cannot be sent", error))
+  }
   const wires = new Wires<Out>({
     flusher: server.acceptor.flusher,
     encode,
-    onFailure: (error) => {
-      failures.updateUnsafe(1, context)
-      Effect.runForkWith(context)(Effect.logError("a message was published that cannot be sent", error))
-    },
+    keyOf: overflow && (typeof overflow.policy === "object" ? overflow.policy.latestBy : () => undefined),
+    onFailure,
     onDelivered: (kind, messages) => deliveriesOf(kind).updateUnsafe(messages, context)
   })
+  const makeBacklog = (): Backlog | undefined =>
+    overflow &&
+    new Backlog({
+      policy: typeof overflow.policy === "object" ? "latest" : overflow.policy,
+      limits: server.limits,
+      notice: (loss) => {
+        const text = wires.encode(() => overflow.gap(loss))
+        return text === undefined ? undefined : textFrame(text)
+      },
+      onDropped: (kind, messages) =>
+        Metric.withAttributes(metrics.outboxDrops, { route: path, kind }).updateUnsafe(messages, context)
+    })
 
   const parts: SessionRunner.RouteParts<In, Out, Params, Query, Principal, Data> = {
     path,
@@ -120,7 +139,7 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
     if (full !== undefined) return Handshake.answer(full)
     // Code of the application: where it throws there is nothing yet that would have to be undone.
     const data = endpoint.data(accepted)
-    const peer = server.acceptor.accept(accepted, parts.now())
+    const peer = server.acceptor.accept(accepted, parts.now, makeBacklog())
     if (peer === undefined) return Effect.andThen(Handshake.count("malformed handshake"), untilClosed(accepted.request))
     count(1)
     return SessionRunner.run(parts, { ...accepted, data }, peer).pipe(

@@ -2,10 +2,22 @@
  * Frames of one turn that belong together, as one run of bytes: what goes to a member is a slice of it, not a copy.
  */
 
+/** Where a published message stands, on routes whose slow connections lose messages and are told. */
+export interface Mark {
+  /** Names the channel in metrics. */
+  readonly kind: string
+  /** The identifier of the key. */
+  readonly room: string
+  readonly seq: number
+  /** What tells it from others when only the latest is kept. */
+  readonly key: unknown
+}
+
 export class Frames {
   readonly #frames: Array<Buffer> = []
   /** By frame, its place among all frames of the server; rises from frame to frame. */
   readonly #places: Array<number> = []
+  #marks: Array<Mark | undefined> | undefined
   #bytes = 0
   #joined: Buffer | undefined
   /** Where each frame begins, and where the last one ends. */
@@ -23,7 +35,8 @@ export class Frames {
     return this.#places[index]!
   }
 
-  push(frame: Buffer, place: number): void {
+  push(frame: Buffer, place: number, mark?: Mark): void {
+    if (mark !== undefined) (this.#marks ??= [])[this.#frames.length] = mark
     this.#frames.push(frame)
     this.#places.push(place)
     this.#bytes += frame.length
@@ -33,6 +46,10 @@ export class Frames {
 
   frame(index: number): Buffer {
     return this.#frames[index]!
+  }
+
+  mark(index: number): Mark | undefined {
+    return this.#marks?.[index]
   }
 
   /** The bytes of the frames from one index up to another. */

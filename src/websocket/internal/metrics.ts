@@ -42,6 +42,12 @@ export const deliveries = Metric.counter("effect_rooms_deliveries", {
   incremental: true
 })
 
+/** Published messages that slow connections lost, by route and kind. */
+export const outboxDrops = Metric.counter("effect_rooms_outbox_drops", {
+  description: "published messages that slow connections lost",
+  incremental: true
+})
+
 /** Published messages that could not be encoded and reached nobody on that route. */
 export const encodeFailures = Metric.counter("effect_rooms_encode_failures", {
   description: "published messages that could not be encoded",

@@ -8,9 +8,7 @@ import * as Predicate from "effect/Predicate"
 import type { Duplex } from "node:stream"
 import type { WebSocket } from "ws"
 import * as CloseCode from "../CloseCode.ts"
-import type { Limits } from "../Limits.ts"
-import { Outbox, type Writer } from "../Outbox.ts"
-import type { Flusher } from "./flusher.ts"
+import { Outbox, type OutboxOptions, type Writer } from "../Outbox.ts"
 import { payload, textFrame } from "./frame.ts"
 import type { Run } from "./frames.ts"
 import type { Action, Vitals } from "./heartbeat.ts"
@@ -41,6 +39,9 @@ const rawWriter = (ws: WebSocket, socket: Duplex): Writer => ({
   get open() {
     return ws.readyState === ws.OPEN
   },
+  get congested() {
+    return socket.writableNeedDrain
+  },
   write: (runs, bytes) => {
     if (runs.length === 1) return void socket.write(slice(runs[0]!))
     if (bytes <= copyUpTo) return void socket.write(Buffer.concat(runs.map(slice), bytes))
@@ -54,9 +55,12 @@ const rawWriter = (ws: WebSocket, socket: Duplex): Writer => ({
 const slice = ({ frames, from, to }: Run): Buffer => frames.slice(from, to)
 
 /** Goes through `ws`, which compresses. `bufferedAmount` counts before compression, and so does the outbox. */
-const compressingWriter = (ws: WebSocket): Writer => ({
+const compressingWriter = (ws: WebSocket, socket: Duplex): Writer => ({
   get open() {
     return ws.readyState === ws.OPEN
+  },
+  get congested() {
+    return socket.writableNeedDrain
   },
   write: (runs) => {
     for (const { frames, from, to } of runs) {
@@ -85,10 +89,16 @@ const violationCodes: ReadonlyMap<string, number> = new Map([
   ["WS_ERR_UNSUPPORTED_MESSAGE_LENGTH", 1009]
 ])
 
+export interface PeerOptions extends Omit<OutboxOptions, "writer" | "onOverflow"> {
+  /** Notes that it is cut for being slow; whether that has happened too often. */
+  readonly isRepeat: () => boolean
+}
+
 export class Peer {
   readonly #ws: WebSocket
   readonly #socket: Duplex
   readonly outbox: Outbox
+  readonly #isRepeat: () => boolean
   /** Set by the inbox while the socket is not being read. */
   paused = false
   /** Valid messages received; counted by the receiver. */
@@ -98,15 +108,16 @@ export class Peer {
   #closed = false
   #closeCode: number | undefined
 
-  constructor(ws: WebSocket, socket: Duplex, limits: Limits, flusher: Flusher) {
+  constructor(ws: WebSocket, socket: Duplex, options: PeerOptions) {
     this.#ws = ws
     this.#socket = socket
     this.outbox = new Outbox({
-      writer: ws.extensions === "" ? rawWriter(ws, socket) : compressingWriter(ws),
-      limits,
-      flusher,
-      onOverflow: () => this.close(CloseCode.slowConsumer, "the client takes its messages too slowly")
+      ...options,
+      writer: ws.extensions === "" ? rawWriter(ws, socket) : compressingWriter(ws, socket),
+      onOverflow: () => this.#tooSlow()
     })
+    this.#isRepeat = options.isRepeat
+    if (options.backlog !== undefined) socket.on("drain", () => this.outbox.drained())
     // `ws` answers violations itself and then closes; what remains to be done is to know the code.
     ws.on("error", (error: Error & { readonly code?: string }) => {
       this.#closeCode ??= violationCodes.get(error.code ?? "") ?? (error.code?.startsWith("WS_ERR") ? 1002 : undefined)
@@ -114,6 +125,13 @@ export class Peer {
     ws.on("close", () => {
       this.#closed = true
     })
+  }
+
+  /** Who is cut again and again is told not to come back. */
+  #tooSlow(): void {
+    if (!this.open) return
+    const repeated = this.#isRepeat()
+    this.close(repeated ? CloseCode.repeatedlySlow : CloseCode.slowConsumer, "the client takes its messages too slowly")
   }
 
   /** To be called in the step that made the peer, so that no event is missed. */
@@ -201,7 +219,7 @@ export class Peer {
       case "idle":
         return this.close(CloseCode.idle, "no message for too long")
       case "slowConsumer":
-        return this.close(CloseCode.slowConsumer, "the client takes its messages too slowly")
+        return this.#tooSlow()
       case "inboxStalled":
         return this.close(CloseCode.internalError, "the server is not reading")
       case "terminate":

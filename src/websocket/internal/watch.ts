@@ -44,6 +44,7 @@ export const run = Effect.fnUntraced(function* (
       peer.act(action)
     }
     acceptor.admission.forget(clockNow)
+    acceptor.budget.check()
   })
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(every), look)))
 })

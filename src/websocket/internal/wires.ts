@@ -8,6 +8,10 @@ import type { Flusher } from "./flusher.ts"
 export interface WiresOptions<Out> {
   readonly flusher: Flusher
   readonly encode: (message: Out) => string
+  /** Makes bytes of a text: by default a WebSocket frame. */
+  readonly frame?: ((text: string) => Buffer) | undefined
+  /** Tells messages from each other, where slow connections keep only the latest; undefined where none may be lost. */
+  readonly keyOf?: ((message: Out) => unknown) | undefined
   /** A message could not be encoded, which nobody gets for that. */
   readonly onFailure: (error: unknown) => void
   /** Counts messages of a kind of channel handed to connections. */
@@ -35,19 +39,27 @@ export class Wires<in Out> {
     return wire
   }
 
-  #make<A>(as: (message: A) => Out): Wire<A, Batch<A>> {
-    const { encode, flusher, onDelivered, onFailure } = this.#options
-    const encodeAs = (message: A): string | undefined => {
-      try {
-        return encode(as(message))
-      } catch (error) {
-        onFailure(error)
-        return undefined
-      }
+  /** The text of a message; undefined, and reported, when it cannot be made. */
+  encode(message: () => Out): string | undefined {
+    try {
+      return this.#options.encode(message())
+    } catch (error) {
+      this.#options.onFailure(error)
+      return undefined
     }
+  }
+
+  #make<A>(as: (message: A) => Out): Wire<A, Batch<A>> {
+    const { flusher, frame, keyOf, onDelivered } = this.#options
     return {
-      open: (kind) =>
-        new Batch<A>({ flusher, encode: encodeAs, onDelivered: (messages) => onDelivered(kind, messages) })
+      open: (kind, room) =>
+        new Batch<A>({
+          flusher,
+          frame,
+          encode: (message) => this.encode(() => as(message)),
+          markOf: keyOf && ((message, seq) => ({ kind, room, seq, key: keyOf(as(message)) })),
+          onDelivered: (messages) => onDelivered(kind, messages)
+        })
     }
   }
 }

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Envelope } from "../../../src/channels/Envelope.ts"
 import { Batch, fullAt } from "../../../src/websocket/internal/batch.ts"
+import { Budget } from "../../../src/websocket/internal/budget.ts"
 import { Flusher } from "../../../src/websocket/internal/flusher.ts"
 import { Outbox } from "../../../src/websocket/Outbox.ts"
 import { FakeWriter, HandTurn, wsFrame } from "../../support/outbound.ts"
@@ -20,14 +21,28 @@ const make = () => {
   const member = (id: string) => {
     const writer = new FakeWriter()
     const limits = { outboxBytes: 1e9, outboxMessages: 1e9 }
-    const outbox = new Outbox({ writer, flusher, limits, onOverflow: () => assert.fail("nobody is slow here") })
+    const outbox = new Outbox({
+      budget: new Budget(Number.POSITIVE_INFINITY),
+      writer,
+      flusher,
+      limits,
+      onOverflow: () => assert.fail("nobody is slow here")
+    })
     return { id, writer, outbox, join: () => batch.join(outbox, id) }
   }
   const joined = (id: string) => {
     const one = member(id)
     return { ...one, leave: one.join() }
   }
-  return { turn, flusher, batch, seen, member, joined, send: (text: string, ...except: string[]) => batch.send(text, except) }
+  return {
+    turn,
+    flusher,
+    batch,
+    seen,
+    member,
+    joined,
+    send: (text: string, ...except: string[]) => batch.send(text, except)
+  }
 }
 
 describe("Batch: encoding", () => {
@@ -78,7 +93,8 @@ describe("Batch: who is sent what", () => {
     const { batch, joined, turn } = make()
     const a = joined("a")
     const b = joined("b")
-    const publish = (text: string, except: ReadonlyArray<string>) => batch.deliver(new Envelope("e", 1, 1, text, except))
+    const publish = (text: string, except: ReadonlyArray<string>) =>
+      batch.deliver(new Envelope("e", 1, 1, text, except))
     publish("all", [])
     publish("not a", ["a"])
     publish("not b", ["b"])

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Batch, fullAt } from "../../../src/websocket/internal/batch.ts"
+import { Budget } from "../../../src/websocket/internal/budget.ts"
 import { Flusher } from "../../../src/websocket/internal/flusher.ts"
 import { Outbox } from "../../../src/websocket/Outbox.ts"
 import { FakeWriter, HandTurn, wsFrame } from "../../support/outbound.ts"
@@ -10,7 +11,13 @@ const make = (limits = { outboxBytes: 1e9, outboxMessages: 1e9 }) => {
   const room = () => new Batch<string>({ flusher, encode: (text) => text, onDelivered: () => {} })
   const member = (id: string, onOverflow = () => {}) => {
     const writer = new FakeWriter()
-    const outbox = new Outbox({ writer, flusher, limits, onOverflow })
+    const outbox = new Outbox({
+      budget: new Budget(Number.POSITIVE_INFINITY),
+      writer,
+      flusher,
+      limits,
+      onOverflow
+    })
     return {
       writer,
       reply: (text: string) => outbox.offer(wsFrame(text)),

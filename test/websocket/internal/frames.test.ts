@@ -115,22 +115,24 @@ describe("merge", () => {
   const owners = Arbitrary.array(Arbitrary.schema(Schema.Literals([0, 1, 2, 3])), { maxLength: 40 })
   const cuts = Arbitrary.array(Arbitrary.schema(Schema.Literals([1, 2, 3, 5])), { maxLength: 12 })
 
-  it.prop("gives every frame once, in the order of the places, however they were cut into runs", [owners, cuts], (
-    [owner, lengths]
-  ) => {
-    const runs: Array<Run> = []
-    for (const n of [0, 1, 2, 3]) {
-      const frames = framesAt(owner.flatMap((of, place) => (of === n ? [place] : [])))
-      let from = 0
-      for (const length of [...lengths, 100]) {
-        const to = Math.min(from + length, frames.length)
-        if (from < to) runs.unshift(run(frames, from, to))
-        from = to
+  it.prop(
+    "gives every frame once, in the order of the places, however they were cut into runs",
+    [owners, cuts],
+    ([owner, lengths]) => {
+      const runs: Array<Run> = []
+      for (const n of [0, 1, 2, 3]) {
+        const frames = framesAt(owner.flatMap((of, place) => (of === n ? [place] : [])))
+        let from = 0
+        for (const length of [...lengths, 100]) {
+          const to = Math.min(from + length, frames.length)
+          if (from < to) runs.unshift(run(frames, from, to))
+          from = to
+        }
       }
+      assert.deepStrictEqual(
+        read(merge(runs)).flat(),
+        owner.map((_, place) => place)
+      )
     }
-    assert.deepStrictEqual(
-      read(merge(runs)).flat(),
-      owner.map((_, place) => place)
-    )
-  })
+  )
 })

@@ -31,11 +31,7 @@ interface Seen {
 }
 
 /** Looks once a second for `seconds`, and says what was to be done when. Nobody is looked at after an end. */
-const watch = (
-  seconds: number,
-  vitalsAt: (now: number) => Heartbeat.Vitals,
-  bounds = limits
-): ReadonlyArray<Seen> => {
+const watch = (seconds: number, vitalsAt: (now: number) => Heartbeat.Vitals, bounds = limits): ReadonlyArray<Seen> => {
   const seen: Array<Seen> = []
   let state = Heartbeat.initial(0)
   for (let now = 0; now <= seconds * 1000; now += look) {
