@@ -249,7 +249,13 @@ export const heartbeat = <U, M>(state: PresenceState<U, M>, at: At, now: Now): C
 
 /** The connection of a held device was lost: it stays, unstable, until the grace period ends. */
 export const drop = <U, M>(state: PresenceState<U, M>, holder: Holder, now: Now): Changed<U, M> =>
-  edit(state, holder, "dropped", (device) => ({ ...device, held: false, unstableSince: now.at, lastSeen: now.wall }))
+  edit(state, holder, "dropped", (device) => ({
+    ...device,
+    held: false,
+    unstableSince: now.at,
+    lastHeartbeatAt: now.at,
+    lastSeen: now.wall
+  }))
 
 /** The scope that holds a device has closed: the device goes. */
 export const release = <U, M>(state: PresenceState<U, M>, holder: Holder): Changed<U, M> =>

@@ -5,11 +5,11 @@
  * outbox counts what the peer has not taken, by bytes and by messages, and refuses what is over the bound. During a turn
  * it holds what is the connection's own; slices of rooms' batches join them at the end of the turn (`internal/batch.ts`).
  */
+import type { Limits } from "./Limits.ts"
 import type { Backlog } from "./internal/backlog.ts"
 import type { Budget, Debtor } from "./internal/budget.ts"
 import type { Flusher } from "./internal/flusher.ts"
-import { fullAt, type Seat } from "./internal/batch.ts"
-import { Frames, lengthOf, merge, type Run, sizeOf } from "./internal/frames.ts"
+import { Frames, fullAt, lengthOf, merge, type Run, sizeOf } from "./internal/frames.ts"
 
 /** Where frames go. */
 export interface Writer {
@@ -24,9 +24,12 @@ export interface Writer {
 }
 
 /** The bounds of an outbox. */
-export interface OutboxLimits {
-  readonly outboxBytes: number
-  readonly outboxMessages: number
+export type OutboxLimits = Pick<Limits, "outboxBytes" | "outboxMessages">
+
+/** The place of a connection in a batch; `handOver` has it hold what it is to be given of this turn. */
+export interface Seat {
+  readonly batch: object
+  readonly handOver: () => void
 }
 
 export interface OutboxOptions {

@@ -56,6 +56,11 @@ export interface Options extends Net.ListenOptions, Origin.OriginPolicy {
   /** Limits that differ from `Limits.defaults`. */
   readonly limits?: Partial<Limits.Limits> | undefined
   readonly drain?: DrainOptions | undefined
+  /**
+   * Compresses messages of 1 KiB and more for clients that offer permessage-deflate; false by default. It costs CPU for
+   * every member of a room instead of once, and secrets beside text of others can be guessed from lengths.
+   */
+  readonly compression?: boolean | undefined
 }
 
 /** Makes the Node server from the options this library sets; `createServer` of `node:http` is one. */
@@ -88,8 +93,13 @@ const make = Effect.fnUntraced(function* (
   const limits: Limits.Limits = { ...Limits.defaults, ...options.limits }
   const originAllowed = Origin.compile(options)
   const epoch = yield* Random.next
-  const acceptor = new Acceptor(limits, Math.floor(epoch * 2 ** 40).toString(36), yield* Turn.make)
-  const { allowNonBrowsers: _, drain, limits: __, origins: ___, ...listen } = options
+  const acceptor = new Acceptor(
+    limits,
+    Math.floor(epoch * 2 ** 40).toString(36),
+    yield* Turn.make,
+    options.compression ?? false
+  )
+  const { allowNonBrowsers: _, compression: ____, drain, limits: __, origins: ___, ...listen } = options
   let server: Http.Server | undefined
   const inner = yield* NodeHttpServer.make(
     () => {

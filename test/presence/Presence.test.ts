@@ -4,6 +4,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
 import { expectTypeOf } from "vitest"
 import { Presence } from "effect-rooms"
 import { general, Room, User } from "../support/channels.ts"
@@ -73,6 +74,19 @@ describe("presence", () => {
       yield* Scope.close(first, Exit.void)
       assert.strictEqual(yield* chat.size, 0)
     })
+  )
+
+  it.effect("a device that is dropped was seen when it was dropped, and so was its user", () =>
+    Effect.gen(function* () {
+      const chat = yield* Presence.make(options)
+      const first = yield* chat.track(general, alice, { meta: "a" })
+      yield* TestClock.adjust("50 minutes")
+      yield* chat.track(general, alice, { meta: "b" })
+      yield* TestClock.adjust("10 minutes")
+      yield* first.drop
+      const entry = Option.getOrThrow(yield* chat.get(general, alice))
+      assert.strictEqual(entry.lastSeen, 3_600_000)
+    }).pipe(Effect.scoped)
   )
 
   it.effect("P19: a device tracked again belongs to the newer scope; the older cannot close, drop or change it", () =>

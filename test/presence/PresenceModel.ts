@@ -163,6 +163,7 @@ export class PresenceModel {
     if (found === undefined) return "false"
     found.holder = undefined
     found.lostAt = this.now
+    found.heartbeatAt = this.now
     found.lastSeen = this.wall
     this.#look()
     return "true"

@@ -30,6 +30,8 @@ export const Command = Schema.TaggedUnion({
   Everybody: { size, except },
   Send: { who, size, how: Schema.Literals(["session", "connection", "user"]) },
   Close: { who },
+  /** The client begins to close: what was sent to it in this turn may be lost. */
+  HangUp: { who },
   /** The socket closes; the next connection takes the number. */
   Gone: { who },
   EndTurn: {},

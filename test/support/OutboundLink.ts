@@ -99,6 +99,7 @@ export class Link {
       at += frame.length
       this.#ends.push((this.#ends.at(-1) ?? 0) + frame.length)
     }
+    if (this.ws.wroteTooLate) assert.fail(`connection ${this.naive.id} was written after somebody had begun to close`)
     if (this.ws.closes.length > 1) assert.fail(`connection ${this.naive.id} was closed twice`)
     if (this.way.slow) this.#compareBounds()
   }

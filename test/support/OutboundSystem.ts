@@ -181,6 +181,11 @@ export class System {
         link.compareAll()
         link.naive.closing = true
         return
+      case "HangUp":
+        link.ws.hangUp()
+        link.naive.closing = true
+        link.naive.sent.length = 0
+        return
       case "Gone":
         this.#gone(link)
         return this.#connect(command.who)

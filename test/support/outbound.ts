@@ -157,6 +157,7 @@ export class FakeWebSocket {
   readonly closes: Array<number> = []
   readonly #socket: FakeSocket
   readonly #listeners = new Map<string, Array<Listener>>()
+  #bytesAtClose: number | undefined
 
   constructor(socket: FakeSocket, extensions: string) {
     this.#socket = socket
@@ -181,11 +182,23 @@ export class FakeWebSocket {
 
   close(code: number): void {
     this.closes.push(code)
+    this.hangUp()
+  }
+
+  /** The peer has begun to close. */
+  hangUp(): void {
     this.readyState = 2
+    this.#bytesAtClose ??= this.#socket.written
+  }
+
+  /** Whether something was written although somebody had begun to close. */
+  get wroteTooLate(): boolean {
+    return this.#bytesAtClose !== undefined && this.#bytesAtClose !== this.#socket.written
   }
 
   /** The socket is closed, whoever began. */
   gone(): void {
+    this.hangUp()
     this.readyState = 3
     this.emit("close", this.closes[0] ?? 1006)
   }

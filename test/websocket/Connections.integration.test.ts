@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import * as Layer from "effect/Layer"
+import { type Way, ways } from "../support/ways.ts"
 import { connect } from "../support/wsClient.ts"
 import { startServer } from "../support/wsServer.ts"
 
@@ -43,8 +44,8 @@ const AskLive = HttpRouter.add(
 )
 const routes = Layer.mergeAll(NewsLive, OtherLive, AskLive)
 
-const start = async () => {
-  const server = await startServer({ routes })
+const start = async (way: Way) => {
+  const server = await startServer({ routes, server: way.server })
   const ask = async <A>(question: Effect.Effect<A, never, RoomsServer.RoomsServer>): Promise<A> => {
     const answers: Array<A> = []
     asked.question = Effect.map(question, (answer) => void answers.push(answer))
@@ -53,7 +54,7 @@ const start = async () => {
     return answers[0]!
   }
   const reader = async () => {
-    const client = await connect(server.url("/news"))
+    const client = await connect(server.url("/news"), way.client)
     const { id } = (await client.next()) as { readonly id: string }
     return { client, id, [Symbol.dispose]: () => client[Symbol.dispose]() }
   }
@@ -63,12 +64,12 @@ const start = async () => {
 const of = Connections.of(News)
 const news = (millis: number) => ({ news: Schema.decodeSync(Schema.DateTimeUtcFromMillis)(millis) })
 
-describe("M4, M5: the connections of a route", () => {
+describe.each(ways)("M4, M5: the connections of a route, $way", (way) => {
   it("are listed in the order in which they came, those of other routes apart", async () => {
-    await using place = await start()
+    await using place = await start(way)
     using first = await place.reader()
     using second = await place.reader()
-    using _other = await connect(place.server.url("/other"))
+    using _other = await connect(place.server.url("/other"), way.client)
     const present = await place.ask(Effect.flatMap(of, ({ all }) => all))
     assert.deepStrictEqual(
       present.map(({ id }) => id),
@@ -78,7 +79,7 @@ describe("M4, M5: the connections of a route", () => {
   })
 
   it("are found by their id, and not once they are closed", async () => {
-    await using place = await start()
+    await using place = await start(way)
     using reader = await place.reader()
     const find = Effect.flatMap(of, ({ get }) => get(reader.id))
     assert.strictEqual(Option.getOrThrow(await place.ask(find)).id, reader.id)
@@ -89,7 +90,7 @@ describe("M4, M5: the connections of a route", () => {
   })
 
   it("are sent to one by one, or all but some, in the types of the route", async () => {
-    await using place = await start()
+    await using place = await start(way)
     using first = await place.reader()
     using second = await place.reader()
     const sent = place.ask(Effect.flatMap(of, ({ toConnection }) => toConnection(second.id, news(1))))
@@ -104,7 +105,7 @@ describe("M4, M5: the connections of a route", () => {
   })
 
   it("are closed from outside with a code after which they do not come back", async () => {
-    await using place = await start()
+    await using place = await start(way)
     using reader = await place.reader()
     const kick = Effect.flatMap(of, ({ disconnect }) => disconnect(reader.id))
     assert.isTrue(await place.ask(kick))

@@ -164,6 +164,23 @@ describe.each(ways)("session.forward, $way", (way) => {
   })
 })
 
+/** Never called: it is for the compiler. */
+const uses = (full: FullSession, brief: BriefSession, room: HallRoom, news: Channels.Channels<Hall, string>) => [
+  full.join(room, "member"),
+  full.join(room, "member", ({ event }) => event),
+  brief.join(room, "member", ({ data }) => String(data)),
+  // @ts-expect-error events of the hall are no strings
+  brief.join(room, "member"),
+  // @ts-expect-error a number is no message of the route
+  brief.join(room, "member", () => 1),
+  // @ts-expect-error members of the hall are strings
+  full.join(room, 1),
+  full.forward(news, today),
+  brief.forward(news, today, loud),
+  // @ts-expect-error a number is no message of the route
+  brief.forward(news, today, () => 1)
+]
+
 describe("types of join and forward", () => {
   it("`as` is asked for where what is published is no message of the route, and may be left out where it is", () => {
     expectTypeOf<WebSocketRoute.As<HallEvent, string>>().toEqualTypeOf<[as: (message: HallEvent) => string]>()
@@ -175,21 +192,6 @@ describe("types of join and forward", () => {
   })
 
   it("join and forward ask for it", () => {
-    const uses = (full: FullSession, brief: BriefSession, room: HallRoom, news: Channels.Channels<Hall, string>) => [
-      full.join(room, "member"),
-      full.join(room, "member", ({ event }) => event),
-      brief.join(room, "member", ({ data }) => String(data)),
-      // @ts-expect-error events of the hall are no strings
-      brief.join(room, "member"),
-      // @ts-expect-error a number is no message of the route
-      brief.join(room, "member", () => 1),
-      // @ts-expect-error members of the hall are strings
-      full.join(room, 1),
-      full.forward(news, today),
-      brief.forward(news, today, loud),
-      // @ts-expect-error a number is no message of the route
-      brief.forward(news, today, () => 1)
-    ]
     assert.isFunction(uses)
   })
 })

@@ -2,12 +2,30 @@
  * What connections leave behind, however they die (P5, G12): nothing.
  */
 import { assert, describe, it } from "@effect/vitest"
+import type { Socket } from "node:net"
+import { duplexPair } from "node:stream"
 import { type Estate, nobody, openEstate } from "../support/estate.ts"
 import { usedHeap } from "../support/memory.ts"
-import { connectRaw, eventually, frame, handshake, type RawClient } from "../support/wsClient.ts"
+import { connectRaw, eventually, frame, handshake, RawClient } from "../support/wsClient.ts"
 
-const moveIn = async (estate: Estate, n: number): Promise<RawClient> => {
-  const client = await connectRaw(estate.server.port)
+/** Reaches the server over a socket, or over a stream of this process. */
+type Reach = (estate: Estate) => Promise<RawClient>
+
+const overSocket: Reach = ({ server }) => connectRaw(server.port)
+
+const inMemory: Reach = ({ server }) => {
+  const [client, serverSide] = duplexPair()
+  server.node.emit("connection", serverSide)
+  const resetAndDestroy = () => {
+    serverSide.destroy()
+    client.destroy()
+  }
+  const socket = Object.assign(client, { resetAndDestroy })
+  return Promise.resolve(new RawClient(socket as unknown as Socket))
+}
+
+const moveIn = async (reach: Reach, estate: Estate, n: number): Promise<RawClient> => {
+  const client = await reach(estate)
   client.write(handshake(`/estate/user-${n}`))
   await client.until("moved in")
   return client
@@ -18,7 +36,8 @@ const goodbye = frame(Buffer.from([0x03, 0xe8]), 0x8)
 /** Ends its side once the server has ended its own. */
 const hangUp = async (client: RawClient): Promise<void> => {
   await client.ended
-  client.socket.destroy()
+  client.socket.end()
+  await client.closed
 }
 
 /** Answers the close frame of a server whose handler has failed. */
@@ -39,8 +58,9 @@ const ways: Readonly<Record<string, (estate: Estate, clients: ReadonlyArray<RawC
         return hangUp(client)
       })
     ),
-  "a reset": async (_estate, clients) => {
+  "a reset": (_estate, clients) => {
     for (const client of clients) client.reset()
+    return Promise.all(clients.map(({ closed }) => closed))
   },
   "silence, which the heartbeat notices": async ({ server }, clients) => {
     await server.adjust("31 seconds")
@@ -73,11 +93,11 @@ const ways: Readonly<Record<string, (estate: Estate, clients: ReadonlyArray<RawC
 
 const resources = (kind: string): number => process.getActiveResourcesInfo().filter((name) => name === kind).length
 
-const cycles = async (estate: Estate, count: number): Promise<void> => {
+const cycles = async (reach: Reach, estate: Estate, count: number): Promise<void> => {
   const all = Object.values(ways)
   const size = 100
   for (let done = 0; done < count; done += size) {
-    const clients = await Promise.all(Array.from({ length: size }, (_, n) => moveIn(estate, n)))
+    const clients = await Promise.all(Array.from({ length: size }, (_, n) => moveIn(reach, estate, n)))
     await all[(done / size) % all.length]!(estate, clients)
     // What the test itself records.
     ;(estate.server.logs as Array<unknown>).length = 0
@@ -95,7 +115,7 @@ const settle = async ({ server }: Estate): Promise<void> => {
 describe("P5: a connection leaves nothing behind", () => {
   it.each(Object.keys(ways))("that ends with %s", async (way) => {
     await using estate = await openEstate()
-    const clients = await Promise.all([0, 1, 2, 3, 4, 5].map((n) => moveIn(estate, n)))
+    const clients = await Promise.all([0, 1, 2, 3, 4, 5].map((n) => moveIn(overSocket, estate, n)))
     const census = await estate.census()
     assert.deepInclude(census, { peers: 6, hallMembers: 12, tableMembers: 6, actors: 6, forwarded: 6, present: 1 })
     assert.isAbove(census["hallBytes"]!, 0)
@@ -105,26 +125,20 @@ describe("P5: a connection leaves nothing behind", () => {
   })
 })
 
-describe("G12: twenty thousand connections that die in five ways", () => {
-  it(
-    "leave nothing in any registry, at most 64 bytes each on the heap, no socket and no timer",
-    { timeout: 120_000 },
-    async () => {
-      await using estate = await openEstate()
-      const count = 20_000
-      console.time("warm")
-      await cycles(estate, 2500)
-      console.timeEnd("warm")
-      const before = { heap: await usedHeap(), sockets: resources("TCPSocketWrap"), timers: resources("Timeout") }
-      console.time("go")
-      await cycles(estate, count)
-      console.timeEnd("go")
-      assert.deepStrictEqual(await estate.census(), nobody)
-      const grown = (await usedHeap()) - before.heap
-      console.log({ grown, perCycle: grown / count, before, after: [resources("TCPSocketWrap"), resources("Timeout")] })
-      assert.isAtMost(grown / count, 64)
-      assert.strictEqual(resources("TCPSocketWrap"), before.sockets)
-      assert.isAtMost(resources("Timeout"), before.timers)
-    }
-  )
+describe.each([
+  ["over sockets", 5000, overSocket],
+  ["in memory", 20_000, inMemory]
+] as const)("G12: connections that die in five ways, %s", (_where, count, reach) => {
+  it(`leave nothing in any registry, ${count} of them at most 64 bytes each`, { timeout: 120_000 }, async () => {
+    await using estate = await openEstate()
+    await cycles(reach, estate, 2500)
+    const before = { heap: await usedHeap(), sockets: resources("TCPSocketWrap"), timers: resources("Timeout") }
+    await cycles(reach, estate, count)
+    assert.deepStrictEqual(await estate.census(), nobody)
+    const grown = (await usedHeap()) - before.heap
+    console.log(grown)
+    assert.isAtMost(grown / count, 64)
+    assert.strictEqual(resources("TCPSocketWrap"), before.sockets)
+    assert.isAtMost(resources("Timeout"), before.timers)
+  })
 })

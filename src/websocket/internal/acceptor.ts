@@ -45,7 +45,7 @@ export class Acceptor {
   #accepted = 0
   draining = false
 
-  constructor(limits: Limits, epoch: string, turn: Turn) {
+  constructor(limits: Limits, epoch: string, turn: Turn, compression: boolean) {
     this.#limits = limits
     this.#epoch = epoch
     this.admission = new Admission(limits)
@@ -62,7 +62,13 @@ export class Acceptor {
     this.wsOptions = {
       ...untyped,
       maxPayload: limits.maxMessageBytes,
-      perMessageDeflate: false,
+      // No window is kept between messages: it would be 32 KiB and more for each connection.
+      perMessageDeflate: compression && {
+        threshold: 1024,
+        concurrencyLimit: 2,
+        serverNoContextTakeover: true,
+        clientNoContextTakeover: true
+      },
       clientTracking: false,
       handleProtocols: (protocols) => {
         for (const protocol of protocols) if (!protocol.startsWith(tokenProtocol)) return protocol

@@ -4,7 +4,7 @@
  * Bytes that were handed to the socket cannot be taken back, so while the socket is full frames wait here, within the
  * bounds of the outbox, and the policy says which of them go. What went is told in one notice per room.
  */
-import type { OutboxLimits } from "../Outbox.ts"
+import type { Limits } from "../Limits.ts"
 import type { Frames, Mark } from "./frames.ts"
 
 /** Which messages a slow connection loses. */
@@ -20,7 +20,7 @@ export interface Loss {
 
 export interface BacklogOptions {
   readonly policy: Policy
-  readonly limits: OutboxLimits
+  readonly limits: Pick<Limits, "outboxBytes" | "outboxMessages">
   /** The frame that tells of a loss; undefined when it could not be made, which whoever made it has reported. */
   readonly notice: (loss: Loss) => Buffer | undefined
   readonly onDropped: (kind: string, messages: number) => void

@@ -7,10 +7,7 @@ import type { Sink } from "../../channels/Sink.ts"
 import type { Outbox } from "../Outbox.ts"
 import type { Flusher } from "./flusher.ts"
 import { textFrame } from "./frame.ts"
-import { Frames, lengthOf, type Mark, sizeOf, without } from "./frames.ts"
-
-/** Bytes after which frames do not wait for the end of the turn. */
-export const fullAt = 64 * 1024
+import { Frames, fullAt, lengthOf, type Mark, sizeOf, without } from "./frames.ts"
 
 export interface BatchOptions<A> {
   readonly flusher: Flusher

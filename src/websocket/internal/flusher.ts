@@ -6,13 +6,27 @@
  * those of another room, gets all of them in the order in which they were sent.
  */
 import type { Turn } from "../../internal/turn.ts"
-import type { Batch, Seat } from "./batch.ts"
-import type { Outbox } from "../Outbox.ts"
+
+/** A connection, as the end of the turn sees it. */
+export interface Flushable {
+  readonly flush: () => void
+  /** The batches it is a member of. */
+  readonly seats: { readonly length: number }
+  /** Turns in which it was found in one batch, and in another. */
+  markedIn: number
+  mixedIn: number
+}
+
+/** A batch, as the end of the turn sees it. */
+export interface FlushableBatch {
+  readonly seats: Iterable<{ readonly outbox: Flushable }>
+  readonly flush: (turn: number) => void
+}
 
 export class Flusher {
   readonly #turn: Turn
-  #batches: Array<Batch<never>> = []
-  #outboxes: Array<Outbox> = []
+  #batches: Array<FlushableBatch> = []
+  #outboxes: Array<Flushable> = []
   #scheduled = false
   #place = 0
   /** Rises with every flush. */
@@ -28,13 +42,13 @@ export class Flusher {
   }
 
   /** A batch has its first frame of this turn. */
-  addBatch(batch: Batch<never>): void {
+  addBatch(batch: FlushableBatch): void {
     this.#batches.push(batch)
     this.#schedule()
   }
 
   /** A connection has runs of its own in this turn. */
-  addOutbox(outbox: Outbox): void {
+  addOutbox(outbox: Flushable): void {
     this.#outboxes.push(outbox)
     this.#schedule()
   }
@@ -56,7 +70,7 @@ export class Flusher {
     const batches = this.#batches
     this.#batches = []
     const turn = this.turn++
-    if (batches.length > 1) for (const batch of batches) for (const seat of batch.seats) mark(seat, turn)
+    if (batches.length > 1) for (const batch of batches) for (const seat of batch.seats) mark(seat.outbox, turn)
     for (const batch of batches) batch.flush(turn)
     const outboxes = this.#outboxes
     this.#outboxes = []
@@ -66,7 +80,7 @@ export class Flusher {
 }
 
 /** Finds the connections that have frames in more than one batch. */
-const mark = ({ outbox }: Seat, turn: number): void => {
+const mark = (outbox: Flushable, turn: number): void => {
   if (outbox.seats.length < 2) return
   if (outbox.markedIn === turn) outbox.mixedIn = turn
   else outbox.markedIn = turn

@@ -2,6 +2,9 @@
  * Frames of one turn that belong together, as one run of bytes: what goes to a member is a slice of it, not a copy.
  */
 
+/** Bytes after which frames do not wait for the end of the turn. */
+export const fullAt = 64 * 1024
+
 /** Where a published message stands, on routes whose slow connections lose messages and are told. */
 export interface Mark {
   /** Names the channel in metrics. */

@@ -76,7 +76,8 @@ const lostCodes: ReadonlySet<number> = new Set([
   CloseCode.internalError,
   CloseCode.serviceRestart,
   CloseCode.noPong,
-  CloseCode.slowConsumer
+  CloseCode.slowConsumer,
+  CloseCode.rateLimited
 ])
 
 /** Connects the callbacks of a socket that was accepted in this very step. */

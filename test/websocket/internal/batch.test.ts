@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Envelope } from "../../../src/channels/Envelope.ts"
-import { Batch, fullAt } from "../../../src/websocket/internal/batch.ts"
+import { Batch } from "../../../src/websocket/internal/batch.ts"
+import { fullAt } from "../../../src/websocket/internal/frames.ts"
 import { Budget } from "../../../src/websocket/internal/budget.ts"
 import { Flusher } from "../../../src/websocket/internal/flusher.ts"
 import { Outbox } from "../../../src/websocket/Outbox.ts"

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Batch, fullAt } from "../../../src/websocket/internal/batch.ts"
+import { Batch } from "../../../src/websocket/internal/batch.ts"
+import { fullAt } from "../../../src/websocket/internal/frames.ts"
 import { Budget } from "../../../src/websocket/internal/budget.ts"
 import { Flusher } from "../../../src/websocket/internal/flusher.ts"
 import { Outbox } from "../../../src/websocket/Outbox.ts"
