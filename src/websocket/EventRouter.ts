@@ -16,9 +16,9 @@ import * as Stream from "effect/Stream"
 import * as Channels from "../channels/Channels.ts"
 import * as Ref from "../Ref.ts"
 import type { Connection } from "../rooms/Connection.ts"
-import { roomRefusals } from "../rooms/internal/metrics.ts"
 import type { Authenticator } from "./Authenticator.ts"
 import * as Connections from "./Connections.ts"
+import { joinRefusals } from "./internal/metrics.ts"
 import * as WebSocketRoute from "./WebSocketRoute.ts"
 
 /** Fails a request; the client gets it as the error of the reply. */
@@ -140,7 +140,7 @@ const makeMembership = Effect.fnUntraced(function* (
   const joined = new Map<string, Scope.Closeable>()
   const tooMany = (reason: "TooManyRooms" | "TooManyJoins", code: string, detail: string) =>
     Effect.andThen(
-      Metric.update(Metric.withAttributes(roomRefusals, { kind: kindName, reason }), 1),
+      Metric.update(Metric.withAttributes(joinRefusals, { kind: kindName, reason }), 1),
       refused(code, detail)
     )
   const join = Effect.fnUntraced(function* (path: string) {

@@ -90,16 +90,11 @@ const make = Effect.fnUntraced(function* (
   createServer: CreateServer,
   options: Options
 ): Effect.fn.Return<Context.Context<RoomsServer | HttpServer.HttpServer>, ServeError, Scope.Scope> {
-  const limits: Limits.Limits = { ...Limits.defaults, ...options.limits }
+  const { compression = false, drain, limits: given, ...listen } = options
+  const limits: Limits.Limits = { ...Limits.defaults, ...given }
   const originAllowed = Origin.compile(options)
   const epoch = yield* Random.next
-  const acceptor = new Acceptor(
-    limits,
-    Math.floor(epoch * 2 ** 40).toString(36),
-    yield* Turn.make,
-    options.compression ?? false
-  )
-  const { allowNonBrowsers: _, compression: ____, drain, limits: __, origins: ___, ...listen } = options
+  const acceptor = new Acceptor(limits, Math.floor(epoch * 2 ** 40).toString(36), yield* Turn.make, compression)
   let server: Http.Server | undefined
   const inner = yield* NodeHttpServer.make(
     () => {

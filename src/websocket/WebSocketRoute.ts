@@ -5,7 +5,7 @@
  * from the description. The stages of a connection are `internal/handshake.ts` (before the upgrade) and
  * `internal/session.ts` (after it).
  */
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import type * as HttpRouter from "effect/http/HttpRouter"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
@@ -15,6 +15,7 @@ import type { AnyRef } from "../Ref.ts"
 import type { Authenticator } from "./Authenticator.ts"
 import type { Loss } from "./internal/backlog.ts"
 import * as Endpoint from "./internal/endpoint.ts"
+import { CurrentSession } from "./internal/session.ts"
 import type { RoomsServer } from "./RoomsServer.ts"
 import type { InvalidMessage, Opening, Session } from "./Session.ts"
 
@@ -186,6 +187,31 @@ export const layer = <
     })
   )
 }
+
+/**
+ * Gives the session of the connection a fiber works for, to code that its handler calls without handing it on.
+ *
+ * Dies with a sentence outside of the handlers of this route.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { WebSocketRoute } from "effect-rooms/websocket"
+ *
+ * const Echo = WebSocketRoute.make("/echo", { incoming: Schema.String, outgoing: Schema.String })
+ *
+ * export const greet = Effect.map(WebSocketRoute.session(Echo), ({ send }) => send("hello"))
+ * ```
+ */
+export const session = <In, Out, Params extends Fields, Query extends Fields, Principal, RA, Data>(
+  route: WebSocketRoute<In, Out, Params, Query, Principal, RA, Data>
+): Effect.Effect<Session<In, Out, Decoded<Params>, Decoded<Query>, Principal, Data>> =>
+  Effect.flatMap(CurrentSession, (current) =>
+    current?.route === route
+      ? // What the route itself has provided.
+        Effect.succeed(current.session as Session<In, Out, Decoded<Params>, Decoded<Query>, Principal, Data>)
+      : Effect.die(new Error(`this is not called for a connection of the route ${route.path}`))
+  )
 
 const fields = <F extends Fields>(record: F | undefined) =>
   Schema.Struct(record ?? {}) as unknown as Schema.Codec<Decoded<F>, unknown>

@@ -3,6 +3,7 @@ import { WebSocketRoute } from "effect-rooms/websocket"
 import * as Effect from "effect/Effect"
 import { HttpRouter, HttpServerResponse } from "effect/http"
 import * as Layer from "effect/Layer"
+import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { connect, connectRaw, handshake, refused } from "../support/wsClient.ts"
@@ -167,6 +168,27 @@ describe("the handler", () => {
       await client.take(400),
       numbers.flatMap((n) => [`begin ${n}`, `end ${n}`])
     )
+  })
+
+  it("is found again by code it calls, with its types, and by no other route's", async () => {
+    const Route = WebSocketRoute.make("/deep", {
+      query: { name: Schema.String },
+      incoming: Schema.Never,
+      outgoing: Schema.String,
+      data: ({ query }) => ({ greeting: `hello ${query.name}` })
+    })
+    const Other = WebSocketRoute.make("/other", { incoming: Schema.Never, outgoing: Schema.Int })
+    const greet = Effect.map(WebSocketRoute.session(Route), ({ connection, send }) => send(connection.data.greeting))
+    const wrong = Effect.exit(WebSocketRoute.session(Other))
+    const Live = WebSocketRoute.layer(Route, ({ send }) =>
+      Effect.gen(function* () {
+        yield* greet
+        send(String(Exit.isFailure(yield* wrong)))
+      })
+    )
+    await using server = await startServer({ routes: Live })
+    using client = await connect(server.url("/deep?name=Ada"))
+    assert.deepStrictEqual(await client.take(2), ["hello Ada", "true"])
   })
 
   it("ends its reading when the client leaves, with all that came before", async () => {

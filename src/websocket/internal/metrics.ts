@@ -53,3 +53,9 @@ export const encodeFailures = Metric.counter("effect_rooms_encode_failures", {
   description: "published messages that could not be encoded",
   incremental: true
 })
+
+/** Joins that event routers refused; the same series as those of `Rooms`, by kind of room and reason. */
+export const joinRefusals = Metric.counter("effect_rooms_room_refusals", {
+  description: "joins and publishes that rooms refused",
+  incremental: true
+})

@@ -5,7 +5,6 @@ import type { Quota as QuotaInterface } from "../../channels/Subscription.ts"
 import type { Limits } from "../Limits.ts"
 import { Bucket } from "./bucket.ts"
 
-const leak: Array<unknown> = []
 export class Quota implements QuotaInterface {
   readonly #limits: Limits
   readonly #now: () => number
@@ -16,7 +15,6 @@ export class Quota implements QuotaInterface {
 
   constructor(limits: Limits, now: () => number) {
     this.#limits = limits
-    leak.push({ a: 1, b: 2, c: 3, d: 4, e: [] })
     this.#now = now
   }
 

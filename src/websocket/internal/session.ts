@@ -5,6 +5,7 @@
  * reach it as a closed socket, and the handler is ended from here.
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -27,6 +28,12 @@ import { Quota } from "./quota.ts"
 import { makeReceiver } from "./receiver.ts"
 import { Rooms } from "./rooms.ts"
 import type { Wires } from "./wires.ts"
+
+/** The session on whose behalf a fiber works, and the route that gave it its type. */
+export const CurrentSession = Context.Reference<{ readonly route: object; readonly session: unknown } | undefined>(
+  "effect-rooms/websocket/CurrentSession",
+  { defaultValue: () => undefined }
+)
 
 /** What all connections of one route share. */
 export interface RouteParts<In, Out, Params, Query, Principal, Data> {
@@ -218,6 +225,7 @@ export const run = <In, Out, Params, Query, Principal, Data>(
   }
   const handled = Effect.scoped(runHandler(parts, line, session)).pipe(
     Effect.provideService(CurrentReceiver, connection),
+    Effect.provideService(CurrentSession, { route: parts.route, session }),
     Effect.tapCause((cause) => reportFailure(parts.path, cause)),
     Effect.exit
   )

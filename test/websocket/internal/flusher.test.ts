@@ -4,6 +4,7 @@ import { fullAt } from "../../../src/websocket/internal/frames.ts"
 import { Budget } from "../../../src/websocket/internal/budget.ts"
 import { Flusher } from "../../../src/websocket/internal/flusher.ts"
 import { Outbox } from "../../../src/websocket/Outbox.ts"
+import { survivors } from "../../support/memory.ts"
 import { FakeWriter, HandTurn, wsFrame } from "../../support/outbound.ts"
 
 const make = (limits = { outboxBytes: 1e9, outboxMessages: 1e9 }) => {
@@ -166,6 +167,21 @@ describe("Flusher: the end of the turn", () => {
     assert.strictEqual(turn.waiting, 1)
     turn.end()
     assert.deepStrictEqual(a.writer.writes, [["1"]])
+  })
+
+  it("keeps nothing of a turn that is over", async () => {
+    const { member, room, turn } = make()
+    const gone = Array.from({ length: 3 }, () => {
+      const batch = room()
+      const a = member("a")
+      const leave = a.join(batch)
+      batch.send("1", [])
+      a.reply("2")
+      turn.end()
+      leave()
+      return [new WeakRef<object>(batch), new WeakRef<object>(a.writer)]
+    })
+    assert.deepStrictEqual(await survivors(gone.flat()), [])
   })
 
   it("G8: who is cut in it, and leaves its rooms in that very step, costs the others nothing", () => {
