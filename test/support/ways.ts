@@ -10,4 +10,7 @@ export interface Way {
   readonly client: ConnectOptions
 }
 
-export const ways: ReadonlyArray<Way> = [{ way: "to the raw socket", server: {}, client: {} }]
+export const ways: ReadonlyArray<Way> = [
+  { way: "to the raw socket", server: {}, client: {} },
+  { way: "through ws, which compresses", server: { compression: true }, client: { perMessageDeflate: true } }
+]
