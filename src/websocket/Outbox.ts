@@ -28,7 +28,6 @@ export type OutboxLimits = Pick<Limits, "outboxBytes" | "outboxMessages">
 
 /** The place of a connection in a batch; `handOver` has it hold what it is to be given of this turn. */
 export interface Seat {
-  readonly batch: object
   readonly handOver: () => void
 }
 
@@ -60,11 +59,10 @@ export class Outbox implements Debtor {
   #runs: Array<Run> = []
   #own: Frames | undefined
   #ended = false
-  /** The batches this connection is a member of. */
-  readonly seats: Array<Seat> = []
-  /** Turns in which the flusher found this connection in one batch, and in another. */
-  markedIn = 0
-  mixedIn = 0
+  /** Where it sits in batches of rooms and keys: in one, most of the time. */
+  readonly #seats: Array<Seat> = []
+  /** Where it sits in the batch of all connections of its route. */
+  #home: Seat | undefined
 
   constructor(options: OutboxOptions) {
     this.#options = options
@@ -95,9 +93,27 @@ export class Outbox implements Debtor {
     return this.#ends.length - this.#head
   }
 
-  /** Whether it holds runs for the end of the turn. */
-  get holds(): boolean {
-    return this.#runs.length > 0
+  /** Whether what it gets in a turn may come from several sides, and has to be put into one order before it is written. */
+  get isMixed(): boolean {
+    return this.#runs.length > 0 || this.#seats.length > 1
+  }
+
+  /** How many seats it has. */
+  get seatCount(): number {
+    return this.#seats.length + (this.#home === undefined ? 0 : 1)
+  }
+
+  /** Takes a seat in a batch. */
+  sit(seat: Seat, everybody: boolean): void {
+    if (everybody) this.#home = seat
+    else this.#seats.push(seat)
+  }
+
+  /** Leaves a seat. */
+  rise(seat: Seat): void {
+    const index = this.#seats.indexOf(seat)
+    if (index >= 0) this.#seats.splice(index, 1)
+    else if (this.#home === seat) this.#home = undefined
   }
 
   /** Takes a frame of the connection's own. False when it would be over a bound: then nothing is taken any more. */
@@ -164,7 +180,8 @@ export class Outbox implements Debtor {
 
   /** Writes what there is of this turn for the connection, that of its batches included. */
   #flushAll(): void {
-    for (const seat of this.seats) seat.handOver()
+    this.#home?.handOver()
+    for (const seat of this.#seats) seat.handOver()
     this.flush()
   }
 

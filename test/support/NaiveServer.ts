@@ -25,7 +25,7 @@ export const Command = Schema.TaggedUnion({
   Leave: { who, name: anyName },
   Forward: { who, name: anyName, wire },
   Unforward: { who, number: Schema.Literals([0, 1, 2]) },
-  Publish: { place: Schema.Literals(places), size, except },
+  Publish: { place: Schema.Literals(places), size, except, times: Schema.Literals([1, 1, 2, 4]) },
   /** To all connections of the route. */
   Everybody: { size, except },
   Send: { who, size, how: Schema.Literals(["session", "connection", "user"]) },

@@ -132,7 +132,7 @@ export class System {
     for (const scope of [link.joins, ...link.forwards.map((forward) => forward.scope)]) {
       Effect.runSync(Scope.close(scope, Exit.void))
     }
-    assert.strictEqual(link.peer.outbox.seats.length, 0)
+    assert.strictEqual(link.peer.outbox.seatCount, 0)
     this.#past.push(link)
   }
 
@@ -165,7 +165,10 @@ export class System {
         return this.#compareRooms(link)
       }
       case "Publish":
-        return this.#publish(command.place, lineOf(command.size, ++this.#sent), command.except)
+        for (let n = 0; n < command.times; n++) {
+          this.#publish(command.place, lineOf(command.size, ++this.#sent), command.except)
+        }
+        return
       case "Everybody": {
         const line = lineOf(command.size, ++this.#sent)
         const except = this.#receivers(command.except)

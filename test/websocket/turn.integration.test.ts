@@ -8,6 +8,12 @@ import { ways } from "../support/ways.ts"
 import { eventually } from "../support/wsClient.ts"
 
 describe.each(ways)("what one handler does, $way", (way) => {
+  it("goes that way, by the word of both ends", async () => {
+    await using place = await openPlace(way)
+    using visitor = await place.full()
+    assert.strictEqual(visitor.client.socket.extensions, way.server.compression === true ? "permessage-deflate" : "")
+  })
+
   it("its replies and broadcasts arrive in the order in which it made them, everything before its close", async () => {
     await using place = await openPlace(way, ({ connection, join, send }, text) =>
       Effect.gen(function* () {

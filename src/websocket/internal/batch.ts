@@ -17,19 +17,25 @@ export interface BatchOptions<A> {
   readonly frame?: ((text: string) => Buffer) | undefined
   /** What is to be known of a message that may be lost; nothing where none may. */
   readonly markOf?: ((message: A, seq: number) => Mark) | undefined
+  /** Reaches all connections of a route, which are in rooms besides. */
+  readonly everybody?: boolean | undefined
   /** Counts messages handed to connections. */
   readonly onDelivered: (messages: number) => void
 }
 
 /** The place of a connection in a batch. */
 export class Seat {
+  readonly batch: Batch<never>
   readonly outbox: Outbox
   /** The connection's, by which a publish leaves it out. */
   readonly id: string
   /** A turn, and the first frame of that turn this seat has still to be given. */
   since: number
   from: number
-  readonly batch: Batch<never>
+  /** Frames of this turn it is left out of, rising. */
+  left: Array<number> | undefined
+  /** Another seat of the same connection. */
+  twin: Seat | undefined
 
   constructor(batch: Batch<never>, outbox: Outbox, id: string, since: number, from: number) {
     this.batch = batch
@@ -37,6 +43,8 @@ export class Seat {
     this.id = id
     this.since = since
     this.from = from
+    this.left = undefined
+    this.twin = undefined
   }
 
   /** Puts what the connection has to get of this turn among its own runs. */
@@ -45,14 +53,17 @@ export class Seat {
   }
 }
 
+const none: ReadonlyArray<number> = []
+
 export class Batch<in A> implements Sink<A> {
   readonly #options: BatchOptions<A>
   readonly #seats = new Set<Seat>()
-  /** Seats of connections that had one here already. */
-  #doubled = 0
+  /** By connection, its first seat. */
+  readonly #byId = new Map<string, Seat>()
+  /** The frames of this turn, if there are any. */
   #frames: Frames | undefined
-  /** By connection, the frames of this turn it is left out of. */
-  #left: Map<string, Array<number>> | undefined
+  /** Frames of a turn that is over, to be used again. */
+  #spare: Frames | undefined
 
   constructor(options: BatchOptions<A>) {
     this.#options = options
@@ -62,30 +73,34 @@ export class Batch<in A> implements Sink<A> {
     return this.#seats.size
   }
 
-  get seats(): ReadonlySet<Seat> {
-    return this.#seats
-  }
-
   /** Gives a connection what is delivered from now on; what is returned takes it out. */
   join(outbox: Outbox, id: string): () => void {
     const seat = new Seat(this, outbox, id, this.#options.flusher.turn, this.#frames?.length ?? 0)
-    if (this.#serves(outbox)) this.#doubled++
+    seat.twin = this.#byId.get(id)
+    this.#byId.set(id, seat)
     this.#seats.add(seat)
-    outbox.seats.push(seat)
+    outbox.sit(seat, this.#options.everybody === true)
     return () => this.#leave(seat)
   }
 
   /** What it has not been given yet of this turn is still its own. */
   #leave(seat: Seat): void {
     if (!this.#seats.delete(seat)) return
-    const { seats } = seat.outbox
-    seats.splice(seats.indexOf(seat), 1)
-    if (this.#serves(seat.outbox)) this.#doubled--
+    seat.outbox.rise(seat)
+    this.#forget(seat)
     seat.handOver()
   }
 
-  #serves(outbox: Outbox): boolean {
-    return outbox.seats.some(({ batch }) => batch === this)
+  #forget(seat: Seat): void {
+    const first = this.#byId.get(seat.id)!
+    if (first === seat) {
+      if (seat.twin === undefined) this.#byId.delete(seat.id)
+      else this.#byId.set(seat.id, seat.twin)
+      return
+    }
+    let before = first
+    while (before.twin !== seat) before = before.twin!
+    before.twin = seat.twin
   }
 
   /** To be called by the seat alone. */
@@ -93,26 +108,10 @@ export class Batch<in A> implements Sink<A> {
     const frames = this.#frames
     if (frames === undefined) return
     const { turn } = this.#options.flusher
-    const held = this.#hold(frames, seat, turn, this.#left)
+    const held = hold(frames, seat, turn)
     if (held > 0) this.#options.onDelivered(held)
     seat.since = turn
     seat.from = frames.length
-  }
-
-  /** Answers how many frames that were. */
-  #hold(
-    frames: Frames,
-    seat: Seat,
-    turn: number,
-    left: ReadonlyMap<string, ReadonlyArray<number>> | undefined
-  ): number {
-    const from = seat.since === turn ? seat.from : 0
-    let held = 0
-    for (const run of without(frames, from, frames.length, left?.get(seat.id) ?? [])) {
-      seat.outbox.hold(run)
-      held += run.to - run.from
-    }
-    return held
   }
 
   deliver({ except, message, roomSeq }: Envelope<A>): number {
@@ -124,58 +123,70 @@ export class Batch<in A> implements Sink<A> {
     if (this.#seats.size === 0) return 0
     const text = this.#options.encode(message)
     if (text === undefined) return 0
-    const { flusher } = this.#options
+    const { everybody, flusher, frame: toFrame, markOf } = this.#options
     if (this.#frames === undefined) {
-      this.#frames = new Frames()
-      flusher.addBatch(this)
+      this.#frames = this.#spare ?? new Frames()
+      this.#spare = undefined
+      flusher.addBatch(this, everybody === true)
     }
     const frames = this.#frames
     for (const id of except) this.#leaveOut(id, frames.length)
-    const frame = (this.#options.frame ?? textFrame)(text)
-    frames.push(frame, flusher.nextPlace(), this.#options.markOf?.(message, seq))
+    const frame = toFrame === undefined ? textFrame(text) : toFrame(text)
+    frames.push(frame, flusher.nextPlace(), markOf?.(message, seq))
     const bytes = frame.length * this.#seats.size
     if (frames.bytes >= fullAt) flusher.flush()
     return bytes
   }
 
   #leaveOut(id: string, index: number): void {
-    const left = (this.#left ??= new Map<string, Array<number>>())
-    const indexes = left.get(id)
-    if (indexes === undefined) left.set(id, [index])
-    else indexes.push(index)
+    for (let seat = this.#byId.get(id); seat !== undefined; seat = seat.twin) {
+      if (seat.left === undefined) seat.left = [index]
+      else seat.left.push(index)
+    }
   }
 
   /** To be called by the flusher alone, at the end of the given turn. */
   flush(turn: number): void {
     const frames = this.#frames
-    const left = this.#left
     this.#frames = undefined
-    this.#left = undefined
     if (frames === undefined) return
     const { bytes, length } = frames
+    const everybody = this.#options.everybody === true
     const whole = [{ frames, from: 0, to: length }]
     let delivered = 0
     for (const seat of this.#seats) {
-      const { outbox } = seat
-      const doubled = this.#doubled > 0 && outbox.seats.length > 1
-      if (doubled || outbox.mixedIn === turn || outbox.holds) {
-        delivered += this.#hold(frames, seat, turn, left)
-        continue
-      }
-      const from = seat.since === turn ? seat.from : 0
-      const leftOut = left?.get(seat.id)
-      if (from === 0 && leftOut === undefined) {
+      const { left, outbox } = seat
+      if (everybody || outbox.isMixed) {
+        delivered += hold(frames, seat, turn)
+      } else if (left === undefined && seat.since !== turn) {
         outbox.write(whole, bytes, length)
         delivered += length
       } else {
-        const runs = without(frames, from, length, leftOut ?? [])
+        const runs = without(frames, seat.since === turn ? seat.from : 0, length, left ?? none)
         const messages = lengthOf(runs)
         if (messages > 0) outbox.write(runs, sizeOf(runs), messages)
         delivered += messages
       }
+      if (left !== undefined) seat.left = undefined
     }
+    this.#spare = frames
     this.#options.onDelivered(delivered)
   }
 
+  /** To be called by the flusher alone, when nobody holds frames of the turn any more. */
+  recycle(): void {
+    this.#spare?.clear()
+  }
+
   close(): void {}
+}
+
+/** Has the connection hold what is a seat's; answers how many frames that is. */
+const hold = (frames: Frames, seat: Seat, turn: number): number => {
+  let held = 0
+  for (const run of without(frames, seat.since === turn ? seat.from : 0, frames.length, seat.left ?? none)) {
+    seat.outbox.hold(run)
+    held += run.to - run.from
+  }
+  return held
 }

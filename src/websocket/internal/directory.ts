@@ -7,7 +7,7 @@
 import type { AnyRef } from "../../Ref.ts"
 import type { Connection } from "../../rooms/Connection.ts"
 import type { Batch } from "./batch.ts"
-import type { Wires } from "./wires.ts"
+import { everybody, type Wires } from "./wires.ts"
 
 /** One connection, or all of one user. */
 export type Address = { readonly connection: string } | { readonly user: AnyRef }
@@ -46,9 +46,9 @@ export class Directory {
 
   /** Adds a route; answers the batch that reaches all of its connections. */
   addRoute<Out>(route: object, encode: (message: Out) => string, wires: Wires<Out>): Batch<Out> {
-    const everybody = wires.of<Out>(undefined).open("everybody", "everybody")
-    this.#routes.set(route, { entries: new Map(), encode, everybody })
-    return everybody
+    const batch = wires.of<Out>(undefined).open("everybody", everybody)
+    this.#routes.set(route, { entries: new Map(), encode, everybody: batch })
+    return batch
   }
 
   /** Adds a connection in the step in which it was accepted; it goes in the step in which its socket is closed. */

@@ -7,25 +7,24 @@
  */
 import type { Turn } from "../../internal/turn.ts"
 
-/** A connection, as the end of the turn sees it. */
+/** A connection that holds something for the end of the turn. */
 export interface Flushable {
   readonly flush: () => void
-  /** The batches it is a member of. */
-  readonly seats: { readonly length: number }
-  /** Turns in which it was found in one batch, and in another. */
-  markedIn: number
-  mixedIn: number
 }
 
-/** A batch, as the end of the turn sees it. */
+/** A batch with frames of this turn. */
 export interface FlushableBatch {
-  readonly seats: Iterable<{ readonly outbox: Flushable }>
+  /** Writes them, or has those hold them who have other frames besides. */
   readonly flush: (turn: number) => void
+  /** Nobody holds its frames any more. */
+  readonly recycle: () => void
 }
 
 export class Flusher {
   readonly #turn: Turn
   #batches: Array<FlushableBatch> = []
+  /** Batches of connections that are in others as well: first, so that what they hold is known when it is the others' turn. */
+  #wide: Array<FlushableBatch> = []
   #outboxes: Array<Flushable> = []
   #scheduled = false
   #place = 0
@@ -42,8 +41,9 @@ export class Flusher {
   }
 
   /** A batch has its first frame of this turn. */
-  addBatch(batch: FlushableBatch): void {
-    this.#batches.push(batch)
+  addBatch(batch: FlushableBatch, wide: boolean): void {
+    if (wide) this.#wide.push(batch)
+    else this.#batches.push(batch)
     this.#schedule()
   }
 
@@ -67,21 +67,15 @@ export class Flusher {
     // What is held back meanwhile is written before this ends.
     const scheduled = this.#scheduled
     this.#scheduled = true
-    const batches = this.#batches
+    const batches = this.#wide.length === 0 ? this.#batches : [...this.#wide, ...this.#batches]
     this.#batches = []
+    this.#wide = []
     const turn = this.turn++
-    if (batches.length > 1) for (const batch of batches) for (const seat of batch.seats) mark(seat.outbox, turn)
     for (const batch of batches) batch.flush(turn)
     const outboxes = this.#outboxes
     this.#outboxes = []
     for (const outbox of outboxes) outbox.flush()
+    for (const batch of batches) batch.recycle()
     this.#scheduled = scheduled
   }
-}
-
-/** Finds the connections that have frames in more than one batch. */
-const mark = (outbox: Flushable, turn: number): void => {
-  if (outbox.seats.length < 2) return
-  if (outbox.markedIn === turn) outbox.mixedIn = turn
-  else outbox.markedIn = turn
 }

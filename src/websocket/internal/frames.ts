@@ -34,6 +34,16 @@ export class Frames {
     return this.#bytes
   }
 
+  /** Makes room for the frames of another turn. */
+  clear(): void {
+    this.#frames.length = 0
+    this.#places.length = 0
+    this.#marks = undefined
+    this.#bytes = 0
+    this.#joined = undefined
+    this.#offsets = undefined
+  }
+
   place(index: number): number {
     return this.#places[index]!
   }

@@ -18,6 +18,9 @@ export interface WiresOptions<Out> {
   readonly onDelivered: (kind: string, messages: number) => void
 }
 
+/** Stands for the identifier in the wire of all connections of a route; no identifier begins so. */
+export const everybody = "$everybody"
+
 export class Wires<in Out> {
   readonly #options: WiresOptions<Out>
   readonly #wires = new WeakMap<object, Wire<never, Batch<never>>>()
@@ -55,6 +58,7 @@ export class Wires<in Out> {
       open: (kind, room) =>
         new Batch<A>({
           flusher,
+          everybody: room === everybody,
           frame,
           encode: (message) => this.encode(() => as(message)),
           markOf: keyOf && ((message, seq) => ({ kind, room, seq, key: keyOf(as(message)) })),

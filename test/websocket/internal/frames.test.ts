@@ -64,7 +64,8 @@ describe("Frames", () => {
         assert.strictEqual(frames.length, pushed.length)
         assert.strictEqual(frames.bytes, Buffer.concat(pushed).length)
       }
-    }
+    },
+    { arbitrary: { runs: 500, size: 200 } }
   )
 })
 
