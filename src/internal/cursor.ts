@@ -104,6 +104,41 @@ export class Cursor<T, E> {
     return take
   }
 
+  /** Without a step of a stream for each value: taking one and beginning with it are one step. */
+  #runForEach<A, E2, R>(
+    select: (item: T) => A | typeof skip,
+    f: (value: A) => Effect.Effect<unknown, E2, R>
+  ): Effect.Effect<void, E | E2, R> {
+    let value: A | typeof skip = skip
+    const those = Effect.whileLoop({
+      while: () => (value = this.#peek(select)) !== skip,
+      body: () => {
+        this.#index++
+        return f(value as A)
+      },
+      step: () => {}
+    })
+    const news = Effect.callback<void>((resume) => {
+      if (this.#peek(select) !== skip || this.#source.exit !== undefined) return resume(Effect.void)
+      const waiter = () => resume(Effect.void)
+      try {
+        this.#wait(waiter)
+      } catch (defect) {
+        return resume(Effect.die(defect))
+      }
+      return Effect.sync(() => {
+        if (this.#source.waiter === waiter) this.#source.waiter = undefined
+      })
+    })
+    const rest: Effect.Effect<void, E | E2, R> = Effect.flatMap(those, () => {
+      const { exit } = this.#source
+      if (exit === undefined) return Effect.flatMap(news, () => rest)
+      // What came between the last look and the end is still to be taken.
+      return this.#peek(select) === skip ? exit : rest
+    })
+    return rest
+  }
+
   #next<A>(select: (item: T) => A | typeof skip): Promise<IteratorResult<A, undefined>> {
     const value = this.#peek(select)
     if (value !== skip) {
@@ -130,6 +165,7 @@ export class Cursor<T, E> {
     const take = this.#take(select)
     return {
       take,
+      runForEach: (f) => this.#runForEach(select, f),
       // One value at a time, so that a stream that is ended early leaves the rest to the next reader.
       stream: Stream.fromPull(Effect.succeed(Effect.map(take, (value) => [value] as const))),
       [Symbol.asyncIterator]: () => ({

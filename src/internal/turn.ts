@@ -4,6 +4,7 @@
  * A turn is what Effect's `Scheduler` runs before it comes to tasks scheduled now, so a test that provides a scheduler
  * owns the order of turns.
  */
+import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Scheduler from "effect/Scheduler"
 
@@ -16,3 +17,18 @@ export const make: Effect.Effect<Turn> = Effect.map(Scheduler.Scheduler, (schedu
   const dispatcher = scheduler.makeDispatcher()
   return { atEnd: (task) => dispatcher.scheduleTask(task, 0) }
 })
+
+/** Monotonic milliseconds, read from the clock once per turn: reading it costs more than most of what asks for it. */
+export const clockOf = (clock: Clock.Clock, turn: Turn): (() => number) => {
+  let now: number | undefined
+  const forget = () => {
+    now = undefined
+  }
+  return () => {
+    if (now === undefined) {
+      now = Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+      turn.atEnd(forget)
+    }
+    return now
+  }
+}

@@ -12,7 +12,6 @@ import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import * as Channels from "../channels/Channels.ts"
 import * as Ref from "../Ref.ts"
 import type { Connection } from "../rooms/Connection.ts"
@@ -264,7 +263,7 @@ export const layer = <R, Principal = undefined, RA = never>(
       })
     })
 
-    yield* Stream.runForEach(messages.stream, (incoming) =>
+    yield* messages.runForEach((incoming) =>
       Effect.matchEffect(respond(incoming), {
         onSuccess: (reply) =>
           Effect.sync(() => incoming.id !== undefined && send({ id: incoming.id, data: reply ?? null })),

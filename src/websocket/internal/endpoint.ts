@@ -65,6 +65,7 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
   const router = yield* HttpRouter.HttpRouter
   const server = yield* RoomsServer
   const clock = yield* Clock.Clock
+  const turn = yield* Turn.make
   const context = yield* Effect.context()
   const open = Metric.withAttributes(metrics.connections, { route: path })
   let connections = 0
@@ -109,8 +110,8 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
     path,
     route: endpoint.route,
     server,
-    now: () => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n),
-    turn: yield* Turn.make,
+    now: Turn.clockOf(clock, turn),
+    turn,
     decode: makeDecoder(endpoint.incoming, server.limits.maxDepth),
     encode,
     wires,

@@ -1,0 +1,143 @@
+/**
+ * What connections leave behind, however they die (P5, G12): nothing.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import type { Socket } from "node:net"
+import { duplexPair } from "node:stream"
+import { type Estate, nobody, openEstate } from "../support/estate.ts"
+import { usedHeap } from "../support/memory.ts"
+import { connectRaw, eventually, frame, handshake, RawClient } from "../support/wsClient.ts"
+
+/** Reaches the server over a socket, or over a stream of this process. */
+type Reach = (estate: Estate) => Promise<RawClient>
+
+const overSocket: Reach = ({ server }) => connectRaw(server.port)
+
+const inMemory: Reach = ({ server }) => {
+  const [client, serverSide] = duplexPair()
+  server.node.emit("connection", serverSide)
+  serverSide.once("close", () => client.destroy())
+  const socket = Object.assign(client, { resetAndDestroy: () => serverSide.destroy() })
+  return Promise.resolve(new RawClient(socket as unknown as Socket))
+}
+
+const moveIn = async (reach: Reach, estate: Estate, n: number): Promise<RawClient> => {
+  const client = await reach(estate)
+  client.write(handshake(`/estate/user-${n}`))
+  await client.until("moved in")
+  return client
+}
+
+const goodbye = frame(Buffer.from([0x03, 0xe8]), 0x8)
+
+/** Ends its side once the server has ended its own. */
+const hangUp = async (client: RawClient): Promise<void> => {
+  await client.ended
+  client.socket.end()
+  await client.closed
+}
+
+/** Answers the close frame of a server whose handler has failed. */
+const seeOff = async (client: RawClient): Promise<void> => {
+  await client.until("internal error")
+  client.write(goodbye)
+  await hangUp(client)
+}
+
+const say = (client: RawClient, text: string): void => client.write(frame(JSON.stringify(text)))
+
+/** How a batch of connections dies. */
+const ways: Readonly<Record<string, (estate: Estate, clients: ReadonlyArray<RawClient>) => Promise<unknown>>> = {
+  "a clean close": (_estate, clients) =>
+    Promise.all(
+      clients.map((client) => {
+        client.write(goodbye)
+        return hangUp(client)
+      })
+    ),
+  "a reset": (_estate, clients) => {
+    for (const client of clients) client.reset()
+    return Promise.all(clients.map(({ closed }) => closed))
+  },
+  "silence, which the heartbeat notices": async ({ server }, clients) => {
+    await server.adjust("31 seconds")
+    await Promise.all(clients.map(hangUp))
+  },
+  "a defect of the handler": (_estate, clients) =>
+    Promise.all(
+      clients.map((client) => {
+        say(client, "/die")
+        return seeOff(client)
+      })
+    ),
+  "an interruption or a timeout on the server": async ({ server }, clients) => {
+    const [interrupted, timedOut, hung] = [0, 1, 2].map((third) => clients.filter((_client, n) => n % 3 === third))
+    for (const client of interrupted!) say(client, "/interrupt")
+    for (const client of timedOut!) say(client, "/timeout")
+    for (const client of hung!) {
+      say(client, "/hang")
+      client.reset()
+    }
+    const seenOff = Promise.all([...interrupted!, ...timedOut!].map(seeOff))
+    // What hangs is given up after a while.
+    await eventually(async () => {
+      await server.adjust("1 second")
+      return server.metric("effect_rooms_connections") === 0
+    })
+    await seenOff
+  }
+}
+
+/** The heap once nothing is left to be collected. */
+const settledHeap = async (): Promise<number> => {
+  for (let round = 0; round < 5; round++) await usedHeap()
+  return usedHeap()
+}
+
+const resources = (kind: string): number => process.getActiveResourcesInfo().filter((name) => name === kind).length
+
+const cycles = async (reach: Reach, estate: Estate, count: number): Promise<void> => {
+  const all = Object.values(ways)
+  const size = 100
+  for (let done = 0; done < count; done += size) {
+    const clients = await Promise.all(Array.from({ length: size }, (_, n) => moveIn(reach, estate, n)))
+    await all[(done / size) % all.length]!(estate, clients)
+    // What the test itself records.
+    ;(estate.server.logs as Array<unknown>).length = 0
+    ;(estate.server.spans as Array<unknown>).length = 0
+  }
+  await settle(estate)
+}
+
+/** Until every socket is closed, and the time of grace for those who were lost is over. */
+const settle = async ({ server }: Estate): Promise<void> => {
+  await eventually(() => server.metric("effect_rooms_connections") === 0)
+  await server.adjust("1 minute")
+}
+
+describe("P5: a connection leaves nothing behind", () => {
+  it.each(Object.keys(ways))("that ends with %s", async (way) => {
+    await using estate = await openEstate()
+    const clients = await Promise.all([0, 1, 2, 3, 4, 5].map((n) => moveIn(overSocket, estate, n)))
+    const census = await estate.census()
+    assert.deepInclude(census, { peers: 6, hallMembers: 12, tableMembers: 6, actors: 6, forwarded: 6, present: 1 })
+    assert.isAbove(census["hallBytes"]!, 0)
+    await ways[way]!(estate, clients)
+    await settle(estate)
+    assert.deepStrictEqual(await estate.census(), nobody)
+  })
+})
+
+describe.each([
+  ["over sockets", 5000, overSocket],
+  ["in memory", 20_000, inMemory]
+] as const)("G12: connections that die in five ways, %s", (_where, count, reach) => {
+  it(`leave nothing in any registry, ${count} of them at most 64 bytes each`, { timeout: 120_000 }, async () => {
+    await using estate = await openEstate()
+
+    for (let round = 0; round < 12; round++) {
+      await cycles(reach, estate, 2500)
+      console.log(_where, round, await settledHeap())
+    }
+  })
+})
