@@ -73,7 +73,7 @@ export class Cursor<T, E> {
    * Takes one value as an Effect. Taking and handing over, and looking and beginning to wait, are one step each: a fiber
    * may pause or be interrupted between steps, and nothing may be lost or slept through there.
    */
-  #take<A>(select: (item: T) => A | typeof skip): Effect.Effect<A, E | Cause.Done> {
+  take<A>(select: (item: T) => A | typeof skip): Effect.Effect<A, E | Cause.Done> {
     const now = (): Effect.Effect<A, E | Cause.Done> | undefined => {
       const value = this.#peek(select)
       if (value !== skip) {
@@ -105,7 +105,7 @@ export class Cursor<T, E> {
   }
 
   /** Without a step of a stream for each value: taking one and beginning with it are one step. */
-  #runForEach<A, E2, R>(
+  runForEach<A, E2, R>(
     select: (item: T) => A | typeof skip,
     f: (value: A) => Effect.Effect<unknown, E2, R>
   ): Effect.Effect<void, E | E2, R> {
@@ -139,7 +139,7 @@ export class Cursor<T, E> {
     return rest
   }
 
-  #next<A>(select: (item: T) => A | typeof skip): Promise<IteratorResult<A, undefined>> {
+  next<A>(select: (item: T) => A | typeof skip): Promise<IteratorResult<A, undefined>> {
     const value = this.#peek(select)
     if (value !== skip) {
       this.#index++
@@ -153,7 +153,7 @@ export class Cursor<T, E> {
     }
     return new Promise((resolve, reject) => {
       try {
-        this.#wait(() => resolve(this.#next(select)))
+        this.#wait(() => resolve(this.next(select)))
       } catch (defect) {
         reject(defect)
       }
@@ -162,16 +162,37 @@ export class Cursor<T, E> {
 
   /** A way of reading this cursor; `select` returns `skip` for what that way does not show. */
   view<A>(select: (item: T) => A | typeof skip): Messages<A, E> {
-    const take = this.#take(select)
+    return new View(this, select)
+  }
+}
+
+/** One way of reading. What it offers is made when it is asked for: most readers use one of them. */
+class View<T, E, A> implements Messages<A, E> {
+  readonly #cursor: Cursor<T, E>
+  readonly #select: (item: T) => A | typeof skip
+
+  constructor(cursor: Cursor<T, E>, select: (item: T) => A | typeof skip) {
+    this.#cursor = cursor
+    this.#select = select
+  }
+
+  get take(): Effect.Effect<A, E | Cause.Done> {
+    return this.#cursor.take(this.#select)
+  }
+
+  get runForEach(): Messages<A, E>["runForEach"] {
+    return (f) => this.#cursor.runForEach(this.#select, f)
+  }
+
+  /** One value at a time, so that a stream that is ended early leaves the rest to the next reader. */
+  get stream(): Stream.Stream<A, E> {
+    return Stream.fromPull(Effect.succeed(Effect.map(this.take, (value) => [value] as const)))
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<A, undefined, undefined> {
     return {
-      take,
-      runForEach: (f) => this.#runForEach(select, f),
-      // One value at a time, so that a stream that is ended early leaves the rest to the next reader.
-      stream: Stream.fromPull(Effect.succeed(Effect.map(take, (value) => [value] as const))),
-      [Symbol.asyncIterator]: () => ({
-        next: () => this.#next(select),
-        return: () => Promise.resolve({ done: true as const, value: undefined })
-      })
+      next: () => this.#cursor.next(this.#select),
+      return: () => Promise.resolve({ done: true as const, value: undefined })
     }
   }
 }

@@ -129,6 +129,13 @@ const roomOf = (path: string): Effect.Effect<Ref.Ref<EventPath>, EventError> =>
 
 const refused = (code: string, detail: string) => Effect.fail(new EventError({ code, detail }))
 
+/** Refuses a join that is one too many, and counts it like those of other rooms. */
+const tooMany = (reason: "TooManyRooms" | "TooManyJoins", code: string, detail: string) =>
+  Effect.andThen(
+    Metric.update(Metric.withAttributes(joinRefusals, { kind: kindName, reason }), 1),
+    refused(code, detail)
+  )
+
 /** The rooms of one connection: each has a scope, and all of them end with the connection's. */
 const makeMembership = Effect.fnUntraced(function* (
   channel: EventChannel,
@@ -137,11 +144,6 @@ const makeMembership = Effect.fnUntraced(function* (
 ) {
   const own = yield* Effect.scope
   const joined = new Map<string, Scope.Closeable>()
-  const tooMany = (reason: "TooManyRooms" | "TooManyJoins", code: string, detail: string) =>
-    Effect.andThen(
-      Metric.update(Metric.withAttributes(joinRefusals, { kind: kindName, reason }), 1),
-      refused(code, detail)
-    )
   const join = Effect.fnUntraced(function* (path: string) {
     const room = yield* roomOf(path)
     if (joined.has(room.identifier)) return false

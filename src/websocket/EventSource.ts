@@ -1,11 +1,15 @@
 /**
  * Server-Sent Events over the same streams that feed WebSockets: for readers that only listen.
  */
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Sse from "effect/encoding/Sse"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Metric from "effect/Metric"
+import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Attachable } from "../channels/Sink.ts"
@@ -97,10 +101,13 @@ export const response = <A, E>(
 /** Encodings by server and function, so that readers of one kind share what is encoded. */
 const encodings = new WeakMap<object, Wires<ServerSentEvent>>()
 
+/** What is there for all requests; the first one's span, annotations and scope are not the others'. */
+const shared = Context.pick(Metric.MetricRegistry, References.CurrentLoggers, References.MinimumLogLevel)
+
 const wiresOf = Effect.fnUntraced(function* (server: RoomsServer["Service"]) {
   const known = encodings.get(server)
   if (known !== undefined) return known
-  const context = yield* Effect.context()
+  const context = shared(yield* Effect.context())
   const wires = new Wires<ServerSentEvent>({
     flusher: server.acceptor.flusher,
     encode: toText,
@@ -121,24 +128,40 @@ const wiresOf = Effect.fnUntraced(function* (server: RoomsServer["Service"]) {
  *
  * Encoded once for all readers whose `encode` is the same function, so make it once, outside of the handler, and written
  * once per turn. Call it in the request's handler. A client that is behind by more than the limits of the outbox gets
- * the end of the response, and comes back by itself. Fails with the failure of the channel's `onOpen` hook.
+ * the end of the response behind what waits for it, within `closeTimeout`, and comes back by itself. Fails with the
+ * failure of the channel's `onOpen` hook.
  */
 export const forward = Effect.fnUntraced(function* <E, A, EO>(
   channel: Attachable<E, A, EO>,
   ref: Ref<E>,
   options: Options<A> = {}
-): Effect.fn.Return<HttpServerResponse.HttpServerResponse, EO, RoomsServer | Scope.Scope> {
+): Effect.fn.Return<
+  HttpServerResponse.HttpServerResponse,
+  EO,
+  RoomsServer | HttpServerRequest.HttpServerRequest | Scope.Scope
+> {
   const server = yield* RoomsServer
+  const { socket } = NodeHttpServerRequest.toIncomingMessage(yield* HttpServerRequest.HttpServerRequest)
   const wires = yield* wiresOf(server)
   const attach = yield* channel.reserve(ref)
   const body = new EventBody()
   const { acceptor, limits } = server
+  // Nothing else ends a response to a client that does not read.
+  const cutLater = Effect.andThen(
+    Effect.sleep(limits.closeTimeout),
+    Effect.sync(() => socket.destroy())
+  )
+  const fork = Effect.runForkWith(yield* Effect.context<Scope.Scope>())
   const outbox = new Outbox({
     writer: body,
     limits,
     flusher: acceptor.flusher,
     budget: acceptor.budget,
-    onOverflow: () => body.end()
+    onOverflow: () => {
+      body.end()
+      fork(Effect.forkScoped(cutLater))
+    },
+    destroy: () => socket.destroy()
   })
   yield* Effect.acquireRelease(
     Effect.sync(() => attach(wires.of(options.encode ?? asJson), (batch) => batch.join(outbox, acceptor.nextId()))),
@@ -146,6 +169,7 @@ export const forward = Effect.fnUntraced(function* <E, A, EO>(
       Effect.sync(() => {
         detach()
         body.end()
+        acceptor.budget.forget(outbox)
       })
   )
   return withHeartbeats(new Cursor(body).view((chunk) => chunk).stream, options.heartbeat)

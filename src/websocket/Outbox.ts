@@ -15,7 +15,10 @@ import { Frames, fullAt, lengthOf, merge, type Run, sizeOf } from "./internal/fr
 export interface Writer {
   /** Whether frames may be written: nobody has begun to close. */
   readonly open: boolean
-  /** Queues whole frames for the peer. */
+  /**
+   * Queues whole frames for the peer. Where there is a backlog, `Outbox.writeTaken` has to be called when the system has
+   * taken what was written, once for each write.
+   */
   readonly write: (runs: ReadonlyArray<Run>, bytes: number) => void
   /** Whether so much waits that more should not be handed over. */
   readonly congested: boolean
@@ -41,6 +44,8 @@ export interface OutboxOptions {
   readonly backlog?: Backlog | undefined
   /** A message was refused; called once. */
   readonly onOverflow: () => void
+  /** Lets go of what is still untaken at once: it was cut, and the server needs the room. */
+  readonly destroy?: (() => void) | undefined
 }
 
 /**
@@ -51,6 +56,8 @@ export interface OutboxOptions {
  */
 export class Outbox implements Debtor {
   readonly #options: OutboxOptions
+  /** What is handed to the socket cannot be taken back, so with a backlog that is half of what may wait at most. */
+  readonly #half: OutboxLimits
   /** Where the unsent messages end, counted from the first byte written; the oldest at `#head`. */
   #ends: Array<number> = []
   #head = 0
@@ -59,6 +66,8 @@ export class Outbox implements Debtor {
   #runs: Array<Run> = []
   #own: Frames | undefined
   #ended = false
+  /** Writes the system has not taken; counted where there is a backlog. */
+  #inFlight = 0
   /** Where it sits in batches of rooms and keys: in one, most of the time. */
   readonly #seats: Array<Seat> = []
   /** Where it sits in the batch of all connections of its route. */
@@ -66,6 +75,11 @@ export class Outbox implements Debtor {
 
   constructor(options: OutboxOptions) {
     this.#options = options
+    const { backlog, limits } = options
+    this.#half =
+      backlog === undefined
+        ? limits
+        : { outboxBytes: limits.outboxBytes / 2, outboxMessages: limits.outboxMessages / 2 }
   }
 
   /** Bytes the peer has taken so far. */
@@ -77,9 +91,15 @@ export class Outbox implements Debtor {
     return this.#options.writer.unsentBytes() + (this.#options.backlog?.bytes ?? 0)
   }
 
-  /** Takes nothing more: the server needs the room. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  /** Takes nothing more, and forgets what was not written: the server needs the room. The second time it is destroyed. */
   cut(): void {
-    if (!this.#ended) this.#overflow()
+    if (this.#ended) return this.#options.destroy?.()
+    this.#options.backlog?.clear()
+    this.#overflow()
   }
 
   /** Messages the peer has not taken wholly. */
@@ -136,8 +156,10 @@ export class Outbox implements Debtor {
   }
 
   #takes(bytes: number): boolean {
-    const waiting = this.#options.writer.unsentBytes() + (this.#own?.bytes ?? 0)
-    return waiting === 0 || this.#fits(waiting + bytes, 1 + (this.#own?.length ?? 0))
+    const { backlog, writer } = this.#options
+    const waiting = writer.unsentBytes() + (this.#own?.bytes ?? 0) + (backlog?.ownBytes ?? 0)
+    const messages = (this.#own?.length ?? 0) + (backlog?.ownMessages ?? 0)
+    return waiting === 0 || this.#fits(waiting + bytes, messages + 1)
   }
 
   #fits(bytes: number, messages: number): boolean {
@@ -165,15 +187,15 @@ export class Outbox implements Debtor {
 
   /** Writes runs, for a connection that holds nothing: what a broadcast does for most members. */
   write(runs: ReadonlyArray<Run>, bytes: number, messages: number): void {
-    const { limits, writer } = this.#options
+    const { backlog, writer } = this.#options
     if (this.#ended || !writer.open) return
-    const { backlog } = this.#options
-    if (backlog !== undefined && (backlog.length > 0 || writer.congested)) return this.#wait(backlog, runs)
+    const { outboxBytes, outboxMessages } = this.#half
     const unsent = writer.unsentBytes()
-    if (unsent === 0 && bytes <= limits.outboxBytes && messages <= limits.outboxMessages) {
+    if (unsent === 0 && bytes <= outboxBytes && messages <= outboxMessages && backlog?.waits !== true) {
       if (this.#ends.length > 0) this.#forget()
       return this.#commit(runs, bytes, 0)
     }
+    if (backlog !== undefined) return this.#writeOrKeep(backlog, runs)
     if (this.#fits(unsent + bytes, messages)) return this.#commit(runs, bytes, unsent)
     this.#writeInParts(runs)
   }
@@ -190,17 +212,17 @@ export class Outbox implements Debtor {
     if (this.#ended) return
     this.#flushAll()
     if (this.#ended) return
-    this.#release()
+    this.#release(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
     this.#ended = true
-    this.#options.budget.forget(this)
   }
 
   /** Writes as much as is within the bounds, and the rest if the peer took that. */
   #writeInParts(runs: ReadonlyArray<Run>): void {
     let rest = runs
-    while (rest.length > 0) {
+    // Writing may find that the server needs the room, and cut this very connection.
+    while (rest.length > 0 && !this.#ended) {
       const unsent = this.#options.writer.unsentBytes()
-      const [fitting, others] = this.#split(rest, unsent)
+      const [fitting, others] = this.#split(rest, unsent, this.#options.limits)
       if (fitting.length === 0) return this.#overflow()
       this.#commit(fitting, sizeOf(fitting), unsent)
       rest = others
@@ -208,8 +230,11 @@ export class Outbox implements Debtor {
   }
 
   /** As many frames from the beginning as are within the bounds, one in any case when nothing waits; and the others. */
-  #split(runs: ReadonlyArray<Run>, unsent: number): readonly [ReadonlyArray<Run>, ReadonlyArray<Run>] {
-    const { outboxBytes, outboxMessages } = this.#options.limits
+  #split(
+    runs: ReadonlyArray<Run>,
+    unsent: number,
+    { outboxBytes, outboxMessages }: OutboxLimits
+  ): readonly [ReadonlyArray<Run>, ReadonlyArray<Run>] {
     let bytes = unsent
     let messages = this.unsentMessages
     const fitting: Array<Run> = []
@@ -230,6 +255,7 @@ export class Outbox implements Debtor {
 
   #commit(runs: ReadonlyArray<Run>, bytes: number, unsent: number): void {
     const { writer } = this.#options
+    this.#inFlight++
     writer.write(runs, bytes)
     const before = this.#written
     this.#written += bytes
@@ -241,28 +267,51 @@ export class Outbox implements Debtor {
     }
   }
 
-  /** Keeps runs until the peer has taken what is before them. */
-  #wait(backlog: Backlog, runs: ReadonlyArray<Run>): void {
+  /** Writes what the socket should have, and keeps the rest until the peer has taken that. */
+  #writeOrKeep(backlog: Backlog, runs: ReadonlyArray<Run>): void {
+    const { writer } = this.#options
+    let rest = runs
+    while (rest.length > 0 && !this.#ended && !backlog.waits) {
+      // With no write to wait for, a backlog would wait for ever: what is unsent then are pings and the like.
+      const unsent = this.#inFlight === 0 ? 0 : writer.unsentBytes()
+      if (unsent > 0 && writer.congested) break
+      const [fitting, others] = this.#split(rest, unsent, this.#half)
+      if (fitting.length === 0) break
+      this.#commit(fitting, sizeOf(fitting), unsent)
+      rest = others
+    }
+    if (rest.length > 0 && !this.#ended) this.#keep(backlog, rest)
+  }
+
+  #keep(backlog: Backlog, runs: ReadonlyArray<Run>): void {
     const unsent = this.#options.writer.unsentBytes()
+    const messages = this.unsentMessages
     const before = backlog.bytes
     for (const { frames, from, to } of runs) {
       for (let index = from; index < to; index++) {
-        if (!backlog.add(frames, index, unsent, this.unsentMessages)) return this.#overflow()
+        if (backlog.add(frames, index, unsent, messages)) continue
+        this.#release(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
+        if (!this.#ended) this.#overflow()
+        return
       }
     }
     if (backlog.bytes > before) this.#options.budget.wait(this, backlog.bytes - before)
   }
 
-  /** The peer has taken what was written: what waits goes out. */
-  drained(): void {
-    if (!this.#ended && this.#options.writer.open) this.#release()
+  /** The system has taken a write. Once it has all of them, more of what waits goes out. */
+  writeTaken(): void {
+    this.#inFlight--
+    if (this.#inFlight > 0 || this.#ended || !this.#options.writer.open) return
+    const { outboxBytes, outboxMessages } = this.#half
+    this.#release(Math.min(fullAt, outboxBytes), outboxMessages)
   }
 
-  #release(): void {
+  /** Writes what waits, up to so many bytes and messages. */
+  #release(bytes: number, messages: number): void {
     const { backlog, flusher, writer } = this.#options
-    if (backlog === undefined || !backlog.waits) return
+    if (backlog === undefined || !backlog.waits || !writer.open) return
     const frames = new Frames()
-    for (const frame of backlog.takeAll()) frames.push(frame, flusher.nextPlace())
+    for (const frame of backlog.take(bytes, messages)) frames.push(frame, flusher.nextPlace())
     if (frames.length === 0) return
     this.#commit([{ frames, from: 0, to: frames.length }], frames.bytes, writer.unsentBytes())
   }
@@ -275,7 +324,6 @@ export class Outbox implements Debtor {
   #overflow(): void {
     this.#ended = true
     this.#runs = []
-    this.#options.budget.forget(this)
     this.#options.onOverflow()
   }
 }

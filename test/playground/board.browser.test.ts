@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { Locator, Page } from "playwright-core"
 import { inState, type OpenOptions, person as personIn, setHidden, shootAll, useWindows } from "../support/browser.ts"
 import { startPlayground } from "../support/playground.ts"
+import { slowWindow } from "./slowWindow.ts"
 
 type ListId = "list-todo" | "list-doing" | "list-done"
 
@@ -196,6 +197,41 @@ describe("the board page", () => {
 
     await Promise.all([alice.goto("about:blank"), bob.goto("about:blank")])
     windows.forgiveLostServers()
+  })
+
+  it("says that messages were lost when its connection was slow, and shows the board as it is", async () => {
+    const { lose, options, tell } = slowWindow(/\/boards$/)
+    const alice = await open("slow", "Alice", options)
+    const bob = await open("slow", "Bob")
+    for (const page of [alice, bob]) await viewers(page, "2 viewers")
+    await add(bob, "list-todo", "Plan the day")
+    await card(alice, "list-todo", "Plan the day").waitFor()
+    const lost = lose(3, ["user_joined", "task_created", "task_moved"])
+    const carol = await open("slow")
+    await viewers(carol, "3 viewers")
+    await card(carol, "list-todo", "Plan the day").press("ArrowRight")
+    await add(carol, "list-done", "Have breakfast")
+    await lost
+    await viewers(alice, "2 viewers")
+    assert.strictEqual(await alice.getByTestId("card").count(), 1)
+
+    tell({ type: "gap", boardId: "slow", from: 3, to: 5, missed: 3 })
+    const notice = alice.getByText("3 messages were lost while the connection was slow. The board is loaded anew.")
+    await notice.and(alice.getByTestId("lost")).waitFor()
+    await card(alice, "list-doing", "Plan the day").waitFor()
+    await card(alice, "list-done", "Have breakfast").waitFor()
+    await viewers(alice, "3 viewers")
+    for (const page of [alice, bob]) assert.strictEqual(await page.getByTestId("card").count(), 2)
+    assert.isFalse(await bob.getByTestId("lost").isVisible())
+    await shootAll(windows, alice, "gap", async ({ width }) => {
+      const box = await alice.getByTestId("lost").boundingBox()
+      assert.isNotNull(box)
+      assert.isTrue(box.x >= 0 && box.x + box.width <= width, JSON.stringify(box))
+    })
+    await alice.clock.fastForward("00:10")
+    await alice.getByTestId("lost").waitFor({ state: "hidden" })
+    tell({ type: "gap", boardId: "slow", from: 9, to: 9, missed: 1 })
+    await alice.getByText("1 message was lost while the connection was slow.").first().waitFor()
   })
 
   it("shows the statuses of people in words, and long names cut off", async () => {

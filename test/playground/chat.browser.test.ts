@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { inState, person, shootAll, useWindows } from "../support/browser.ts"
 import { startPlayground } from "../support/playground.ts"
 import { chatIn, line, say } from "./chatPage.ts"
+import { slowWindow } from "./slowWindow.ts"
 
 const windows = useWindows("chat")
 const { shoot } = windows
@@ -172,6 +173,39 @@ describe("the chat page", () => {
     await inState(alice, "live")
     await say(alice, "sorry")
     await line(alice, "message", "Alice", "sorry").and(alice.locator(`[data-delivery="sent"]`)).waitFor()
+  })
+
+  it("says where messages were lost, and how many, when its connection was slow", async () => {
+    const room = "slow"
+    const { lose, options, tell } = slowWindow(/\/chat\/room\//)
+    const alice = await enter(room, "Alice", options)
+    const bob = await enter(room, "Bob")
+    await line(alice, "joined", "Bob").waitFor()
+    await say(bob, "Good morning!")
+    await line(alice, "message", "Bob", "Good morning!").waitFor()
+    const lost = lose(3, ["message"])
+    for (const text of ["one", "two", "three"]) await say(bob, text)
+    await lost
+    tell({ type: "gap", room, from: 5, to: 7, missed: 3 })
+    tell({ type: "gap", room: "lobby/the-inbox-of-alice", from: 1, to: 1, missed: 1 })
+    await say(bob, "And that was that.")
+    await line(alice, "message", "Bob", "And that was that.").waitFor()
+    assert.deepStrictEqual(await alice.getByTestId("log").locator(".text, .gap").allInnerTexts(), [
+      "Good morning!",
+      "3 messages were lost while the connection was slow",
+      "1 direct message was lost while the connection was slow",
+      "And that was that."
+    ])
+    await say(alice, "What did I miss?")
+    await line(bob, "message", "Alice").waitFor()
+    assert.strictEqual(await bob.getByTestId("log").locator(".gap").count(), 0)
+    await shootAll(windows, alice, "gap", async ({ width }) => {
+      for (const gap of await alice.getByTestId("log").locator(".gap span").all()) {
+        const box = await gap.boundingBox()
+        assert.isNotNull(box)
+        assert.isTrue(box.x >= 0 && box.x + box.width <= width && box.height < 50, JSON.stringify(box))
+      }
+    })
   })
 
   it("fits a desktop and a phone, in light and in dark", async () => {

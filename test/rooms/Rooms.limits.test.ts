@@ -104,9 +104,11 @@ describe("SEC12: publishing to many", () => {
 
   it.effect("a policy that is asked decides in rooms of any size", () =>
     Effect.gen(function* () {
-      const canPublish = ({ member }: { readonly member: { readonly id: string } }) =>
-        Effect.succeed(member.id === "m0")
-      const room = (yield* Rooms.make(BoardApi, { canPublish, openPublishUpTo: 1 })).get(name(0))
+      const rooms = yield* Rooms.make(BoardApi, {
+        canPublish: ({ member }) => Effect.succeed(member.id === "m0"),
+        openPublishUpTo: 1
+      })
+      const room = rooms.get(name(0))
       yield* fill(room, 3)
       assert.strictEqual(yield* outcome(room.publish("counted", 1, { as: { id: "m0" } })), "ok")
       assert.strictEqual(yield* outcome(room.publish("counted", 1, { as: { id: "m1" } })), "NotAllowed")

@@ -4,6 +4,7 @@
  */
 import { Channels, Presence, Ref, RoomApi, Rooms, Subscription } from "effect-rooms"
 import { EventRouter, type Limits, RoomsServer, WebSocketRoute } from "effect-rooms/websocket"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -79,6 +80,8 @@ const EventsLive = EventRouter.layer("/events", [
 
 const internals = RoomsServer.RoomsServer as unknown as Effect.Effect<RoomsServer.RoomsServer["Service"]>
 
+const sum = (rooms: ReadonlyArray<{ readonly size: number }>) => rooms.reduce((all, { size }) => all + size, 0)
+
 /** Bytes that go out when something is published. */
 const bytesOf = (publish: Effect.Effect<void>): Effect.Effect<number> =>
   Effect.suspend(() => {
@@ -88,17 +91,42 @@ const bytesOf = (publish: Effect.Effect<void>): Effect.Effect<number> =>
     return Effect.map(counting, () => bytes)
   })
 
+/** The test's clock, with a wall time that jumps while its monotonic time goes on. */
+class JumpingClock {
+  #offset = 0
+
+  jump(millis: number): void {
+    this.#offset += millis
+  }
+
+  readonly layer = Layer.effect(
+    Clock.Clock,
+    // A test clock is a record of functions; the test moves it through this one.
+    Effect.map(Clock.Clock, (clock) =>
+      Object.assign({}, clock, {
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + this.#offset,
+        currentTimeMillis: Effect.map(clock.currentTimeMillis, (millis) => millis + this.#offset),
+        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe() + BigInt(this.#offset) * 1_000_000n,
+        currentTimeNanos: Effect.map(clock.currentTimeNanos, (nanos) => nanos + BigInt(this.#offset) * 1_000_000n)
+      })
+    )
+  )
+}
+
 export interface Estate extends AsyncDisposable {
   readonly server: TestServer<Services>
+  /** Sets the wall clock forward, or back. */
+  readonly jump: (millis: number) => void
   /** What there is of connections, everywhere. */
   readonly census: () => Promise<Readonly<Record<string, number>>>
 }
 
 /** Opens it for as long as the test lasts; time stands still. */
 export const openEstate = async (limits: Partial<Limits.Limits> = {}): Promise<Estate> => {
+  const clock = new JumpingClock()
   const server = await startServer({
     routes: Layer.mergeAll(EstateLive, EventsLive),
-    services,
+    services: Layer.provideMerge(services, clock.layer),
     testClock: true,
     server: { limits }
   })
@@ -110,15 +138,13 @@ export const openEstate = async (limits: Partial<Limits.Limits> = {}): Promise<E
         const tables = yield* Tables
         const news = yield* News
         const online = yield* Online
-        const members = (list: ReadonlyArray<{ readonly size: number }>) =>
-          list.reduce((sum, { size }) => sum + size, 0)
         return {
           peers: acceptor.peers.size,
           directory: directory.entries.size,
           route: directory.route(route)?.entries.size ?? 0,
           seats: directory.route(route)?.everybody.size ?? 0,
-          hallMembers: members(yield* halls.list),
-          tableMembers: members(yield* tables.list),
+          hallMembers: sum(yield* halls.list),
+          tableMembers: sum(yield* tables.list),
           actors: yield* tables.actors,
           hubs: yield* news.size,
           forwarded: yield* news.subscriberCount(hall),
@@ -130,7 +156,12 @@ export const openEstate = async (limits: Partial<Limits.Limits> = {}): Promise<E
         }
       })
     )
-  return { server, census, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
+  return {
+    server,
+    census,
+    jump: (millis) => clock.jump(millis),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]()
+  }
 }
 
 /** What there is of connections when there are none. */

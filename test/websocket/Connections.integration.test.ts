@@ -86,6 +86,7 @@ describe.each(ways)("M4, M5: the connections of a route, $way", (way) => {
     reader.client.send("end")
     await reader.client.closed
     assert.isTrue(Option.isNone(await place.ask(find)))
+    assert.strictEqual(await place.ask(Effect.flatMap(of, ({ broadcast }) => broadcast(news(1)))), 0)
     assert.isTrue(Option.isNone(await place.ask(Effect.flatMap(of, ({ get }) => get("__proto__")))))
   })
 

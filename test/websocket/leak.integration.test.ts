@@ -128,19 +128,46 @@ describe("P5: a connection leaves nothing behind", () => {
   })
 })
 
+describe("TRAP11: a half-open connection", () => {
+  it("is out of the directory and all rooms after ping and pong, and out of presence after its grace", async () => {
+    await using estate = await openEstate()
+    using halfOpen = await moveIn(overSocket, estate, 0)
+    await estate.server.adjust("29 seconds")
+    assert.deepInclude(await estate.census(), { peers: 1, directory: 1, hallMembers: 2, tableMembers: 1, present: 1 })
+    await estate.server.adjust("2 seconds")
+    assert.strictEqual((await estate.census())["peers"], 0)
+    // The actor of an empty room takes a few turns to go.
+    await eventually(async () => (await estate.census())["actors"] === 0)
+    assert.deepStrictEqual(await estate.census(), { ...nobody, present: 1 })
+    await estate.server.adjust("20 seconds")
+    assert.deepStrictEqual(await estate.census(), nobody)
+    await halfOpen.ended
+    assert.notInclude(halfOpen.text, "internal error")
+  })
+})
+
+const rounds = 5
+const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[(values.length - 1) / 2]!
+
 describe.each([
   ["over sockets", 5000, overSocket],
   ["in memory", 20_000, inMemory]
 ] as const)("G12: connections that die in five ways, %s", (_where, count, reach) => {
   it(`leave nothing in any registry, ${count} of them at most 64 bytes each`, { timeout: 120_000 }, async () => {
     await using estate = await openEstate()
-    await cycles(reach, estate, 2500)
-    const before = { heap: await settledHeap(), sockets: resources("TCPSocketWrap"), timers: resources("Timeout") }
-    await cycles(reach, estate, count)
+    await cycles(reach, estate, 1000)
+    const before = { sockets: resources("TCPSocketWrap"), timers: resources("Timeout") }
+    const grown: Array<number> = []
+    let heap = await settledHeap()
+    for (let round = 0; round < rounds; round++) {
+      await cycles(reach, estate, count / rounds)
+      const next = await settledHeap()
+      grown.push((next - heap) / (count / rounds))
+      heap = next
+    }
     assert.deepStrictEqual(await estate.census(), nobody)
-    const grown = (await settledHeap()) - before.heap
-    console.log(grown)
-    assert.isAtMost(grown / count, 64)
+    // What grows once, such as compiled code, is in one of them; what stays of connections is in all.
+    assert.isAtMost(median(grown), 64, `bytes in each round: ${grown.map(Math.round).join(", ")}`)
     assert.strictEqual(resources("TCPSocketWrap"), before.sockets)
     assert.isAtMost(resources("Timeout"), before.timers)
   })

@@ -36,7 +36,7 @@ const RoomsLive = WebSocketRoute.layer(
         look: Effect.all([place.size, place.members]),
         say: place.publish("said", text)
       }
-      const done: Effect.Effect<unknown, RoomError.RoomError, never> = actions[action] as never
+      const done: Effect.Effect<unknown, RoomError.RoomError> = actions[action] as never
       return Effect.matchEffect(done, {
         onSuccess: () => Effect.sync(() => send("ok")),
         onFailure: ({ reason }) => Effect.sync(() => send(reason._tag))

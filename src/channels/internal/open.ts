@@ -48,9 +48,19 @@ export const open = <A>(
     end()
     void release()
   }
+  const messages = cursor.view((item) => (item._tag === "Gap" ? skip : item.message))
   const subscription: Subscription<A, SlowConsumer> = {
     id: options.id,
-    ...cursor.view((item) => (item._tag === "Gap" ? skip : item.message)),
+    get take() {
+      return messages.take
+    },
+    get stream() {
+      return messages.stream
+    },
+    get runForEach() {
+      return messages.runForEach
+    },
+    [Symbol.asyncIterator]: () => messages[Symbol.asyncIterator](),
     envelopes: cursor.view((item) => item),
     get pending() {
       return source.pending + cursor.peek().filter((item) => item._tag === "Message").length

@@ -8,6 +8,7 @@
 import type * as Http from "node:http"
 import type { Duplex } from "node:stream"
 import { WebSocketServer, type ServerOptions, type WebSocket } from "ws"
+import * as Effect from "effect/Effect"
 import * as Duration from "effect/Duration"
 import type { Limits } from "../Limits.ts"
 import type { Turn } from "../../internal/turn.ts"
@@ -43,6 +44,8 @@ export class Acceptor {
   readonly #slow: Repeats
   readonly wsOptions: Omit<ServerOptions, "noServer" | "server" | "host" | "port" | "path">
   #accepted = 0
+  #sessions = 0
+  readonly #waiting: Array<() => void> = []
   draining = false
 
   constructor(limits: Limits, epoch: string, turn: Turn, compression: boolean) {
@@ -78,6 +81,21 @@ export class Acceptor {
     this.#wss = new WebSocketServer({ ...this.wsOptions, noServer: true })
     this.#wss.on("error", () => {})
   }
+
+  /** A session begins; to be called when it is over. */
+  begin(): () => void {
+    this.#sessions++
+    return () => {
+      if (--this.#sessions > 0) return
+      for (const waiting of this.#waiting.splice(0)) waiting()
+    }
+  }
+
+  /** Waits until the sessions that have begun are over, with everything their handlers do in the end. */
+  readonly sessionsOver: Effect.Effect<void> = Effect.callback((resume) => {
+    if (this.#sessions === 0) resume(Effect.void)
+    else this.#waiting.push(() => resume(Effect.void))
+  })
 
   get peers(): ReadonlySet<Peer> {
     return this.#peers

@@ -1,17 +1,20 @@
 /**
  * What a slow connection is still to be sent, on routes where it loses messages instead of being closed.
  *
- * Bytes that were handed to the socket cannot be taken back, so while the socket is full frames wait here, within the
- * bounds of the outbox, and the policy says which of them go. What went is told in one notice per room.
+ * Bytes that were handed to the socket cannot be taken back, so while the socket has enough, frames wait here, within
+ * the bounds of the outbox, and the policy says which of them go. What went is told in one notice per feed, at the place
+ * where it is missing: in front of what is kept, or behind it where the newest go.
  */
 import type { Limits } from "../Limits.ts"
-import type { Frames, Mark } from "./frames.ts"
+import type { Feed, Frames, Mark } from "./frames.ts"
 
 /** Which messages a slow connection loses. */
 export type Policy = "dropOldest" | "dropNewest" | "latest"
 
-/** What was lost of one room: so many messages with positions from one up to another, both included. */
+/** What was lost of one room or key: so many messages with positions from one up to another, both included. */
 export interface Loss {
+  /** The name of the room's kind, or of the channel. */
+  readonly kind: string
   readonly room: string
   readonly from: number
   readonly to: number
@@ -32,27 +35,37 @@ interface Entry {
   readonly mark: Mark | undefined
 }
 
+/** Positions that were lost since the last notice. */
+interface Hole {
+  from: number
+  to: number
+  missed: number
+}
+
 export class Backlog {
   readonly #options: BacklogOptions
-  /** In order; deleting the oldest and replacing by key are what a `Map` and a `Set` do in one step. */
+  /** In order; taking one out of the midst is one step. */
   readonly #entries = new Set<Entry>()
-  readonly #latest = new Map<string, Map<unknown, Entry>>()
-  readonly #losses = new Map<string, Loss>()
+  /** By feed and key, what waits; kept where a newer message replaces an older one. */
+  readonly #latest = new Map<Feed, Map<unknown, Entry>>()
+  readonly #holes = new Map<Feed, Hole>()
   bytes = 0
-  #unsentBytes = 0
-  #unsentMessages = 0
+  /** Of that, what must not be lost. */
+  ownBytes = 0
+  ownMessages = 0
 
   constructor(options: BacklogOptions) {
     this.#options = options
   }
 
+  /** Frames that wait. */
   get length(): number {
     return this.#entries.size
   }
 
   /** Whether there is anything to say: frames, or losses. */
   get waits(): boolean {
-    return this.#entries.size > 0 || this.#losses.size > 0
+    return this.#entries.size > 0 || this.#holes.size > 0
   }
 
   /**
@@ -60,88 +73,120 @@ export class Backlog {
    * policy. False when there is no room for what must not be lost.
    */
   add(frames: Frames, index: number, unsentBytes: number, unsentMessages: number): boolean {
-    this.#unsentBytes = unsentBytes
-    this.#unsentMessages = unsentMessages
-    const frame = frames.frame(index)
-    const mark = frames.mark(index)
-    const { policy } = this.#options
-    if (policy === "latest" && mark !== undefined) this.#replace(mark)
-    if (!this.#fits(frame)) {
-      if (policy === "dropNewest") {
-        if (mark === undefined) return false
-        this.#lose(mark)
-        return true
-      }
-      this.#makeRoom(frame)
-      if (!this.#fits(frame)) {
-        if (mark === undefined) return false
-        this.#lose(mark)
-        return true
-      }
+    const entry = { frame: frames.frame(index), mark: frames.mark(index) }
+    const { mark } = entry
+    const { outboxBytes, outboxMessages } = this.#options.limits
+    const bytes = outboxBytes - unsentBytes - entry.frame.length
+    const messages = outboxMessages - unsentMessages - 1
+    if (mark === undefined) {
+      if (this.ownBytes > bytes || this.ownMessages > messages) return false
+      this.#loseDownTo(bytes, messages)
+      this.#keep(entry)
+      return true
     }
-    this.#keep({ frame, mark })
+    if (this.#options.policy === "latest") this.#loseOlder(mark)
+    // What is behind a hole at the end would be read before the notice of it.
+    const last = this.#options.policy === "dropNewest"
+    if (!last) this.#loseDownTo(bytes, messages)
+    if (this.bytes > bytes || this.#entries.size > messages || (last && this.#holes.has(mark.feed))) this.#lose(mark)
+    else this.#keep(entry)
     return true
   }
 
-  #fits({ length }: Buffer): boolean {
-    return (
-      this.#unsentBytes + this.bytes + length <= this.#options.limits.outboxBytes &&
-      this.#unsentMessages + this.#entries.size < this.#options.limits.outboxMessages
-    )
-  }
-
   #keep(entry: Entry): void {
+    const { frame, mark } = entry
     this.#entries.add(entry)
-    this.bytes += entry.frame.length
-    const { mark } = entry
-    if (this.#options.policy !== "latest" || mark === undefined) return
-    const keys = this.#latest.get(mark.room)
-    if (keys === undefined) this.#latest.set(mark.room, new Map([[mark.key, entry]]))
-    else keys.set(mark.key, entry)
-  }
-
-  #remove(entry: Entry & { readonly mark: Mark }): void {
-    this.#entries.delete(entry)
-    this.bytes -= entry.frame.length
-    const keys = this.#latest.get(entry.mark.room)
-    if (keys?.get(entry.mark.key) === entry) keys.delete(entry.mark.key)
-    this.#lose(entry.mark)
-  }
-
-  #replace(mark: Mark): void {
-    const before = this.#latest.get(mark.room)?.get(mark.key)
-    if (before?.mark !== undefined) this.#remove({ ...before, mark: before.mark })
-  }
-
-  /** Loses the oldest that may be lost until there is room. */
-  #makeRoom(frame: Buffer): void {
-    for (const entry of this.#entries) {
-      if (this.#fits(frame)) return
-      if (entry.mark !== undefined) this.#remove(entry as Entry & { readonly mark: Mark })
+    this.bytes += frame.length
+    if (mark === undefined) {
+      this.ownBytes += frame.length
+      this.ownMessages++
+    } else if (this.#options.policy === "latest") {
+      const keys = this.#latest.get(mark.feed)
+      if (keys === undefined) this.#latest.set(mark.feed, new Map([[mark.key, entry]]))
+      else keys.set(mark.key, entry)
     }
   }
 
-  #lose({ kind, room, seq }: Mark): void {
-    this.#options.onDropped(kind, 1)
-    const known = this.#losses.get(room)
-    this.#losses.set(room, {
-      room,
-      from: known === undefined ? seq : Math.min(known.from, seq),
-      to: known === undefined ? seq : Math.max(known.to, seq),
-      missed: (known?.missed ?? 0) + 1
-    })
+  #remove(entry: Entry): void {
+    const { frame, mark } = entry
+    this.#entries.delete(entry)
+    this.bytes -= frame.length
+    if (mark === undefined) {
+      this.ownBytes -= frame.length
+      this.ownMessages--
+    } else {
+      const keys = this.#latest.get(mark.feed)
+      keys?.delete(mark.key)
+      if (keys?.size === 0) this.#latest.delete(mark.feed)
+    }
   }
 
-  /** Everything that waits, in order, and what tells of losses where they are: at the end, or else in front. */
-  takeAll(): Array<Buffer> {
-    const frames = Array.from(this.#entries, ({ frame }) => frame)
-    const notices = Array.from(this.#losses.values(), (loss) => this.#options.notice(loss)).filter(
-      (notice) => notice !== undefined
-    )
+  #loseOlder({ feed, key }: Mark): void {
+    const older = this.#latest.get(feed)?.get(key)
+    if (older?.mark === undefined) return
+    this.#remove(older)
+    this.#lose(older.mark)
+  }
+
+  /** Loses by the policy what may be lost, until no more waits than so many bytes and messages. */
+  #loseDownTo(bytes: number, messages: number): void {
+    if (this.bytes <= bytes && this.#entries.size <= messages) return
+    const entries = this.#options.policy === "dropNewest" ? Array.from(this.#entries).toReversed() : this.#entries
+    for (const entry of entries) {
+      if (this.bytes <= bytes && this.#entries.size <= messages) return
+      if (entry.mark === undefined) continue
+      this.#remove(entry)
+      this.#lose(entry.mark)
+    }
+  }
+
+  #lose({ feed, seq }: Mark): void {
+    this.#options.onDropped(feed.kind, 1)
+    const hole = this.#holes.get(feed)
+    if (hole === undefined) {
+      this.#holes.set(feed, { from: seq, to: seq, missed: 1 })
+    } else {
+      hole.from = Math.min(hole.from, seq)
+      hole.to = Math.max(hole.to, seq)
+      hole.missed++
+    }
+  }
+
+  /**
+   * Takes out what waits the longest, in order, up to so many bytes and messages, but one in any case; with the notices
+   * of what was lost where they have come to be told.
+   */
+  take(bytes: number, messages: number): ReadonlyArray<Buffer> {
+    const taken: Array<Buffer> = this.#options.policy === "dropNewest" ? [] : this.#notices()
+    let left = bytes
+    let some = 0
+    for (const entry of this.#entries) {
+      if (some > 0 && (entry.frame.length > left || some >= messages)) return taken
+      taken.push(entry.frame)
+      left -= entry.frame.length
+      some++
+      this.#remove(entry)
+    }
+    return [...taken, ...this.#notices()]
+  }
+
+  #notices(): Array<Buffer> {
+    const notices: Array<Buffer> = []
+    for (const [{ kind, room }, hole] of this.#holes) {
+      const notice = this.#options.notice({ kind, room, ...hole })
+      if (notice !== undefined) notices.push(notice)
+    }
+    this.#holes.clear()
+    return notices
+  }
+
+  /** Forgets everything. */
+  clear(): void {
     this.#entries.clear()
     this.#latest.clear()
-    this.#losses.clear()
+    this.#holes.clear()
     this.bytes = 0
-    return this.#options.policy === "dropNewest" ? [...frames, ...notices] : [...notices, ...frames]
+    this.ownBytes = 0
+    this.ownMessages = 0
   }
 }

@@ -5,9 +5,15 @@
 /** A connection with bytes its peer has not taken. */
 export interface Debtor {
   readonly unsentBytes: number
-  /** Cuts it. */
+  /** Whether it takes nothing more, and is only waited for to take what it was sent. */
+  readonly ended: boolean
+  /** Ends it; the second time it lets go of its bytes at once. */
   readonly cut: () => void
 }
+
+/** Who has ended goes before who has not, and then who owes more. */
+const byUrgency = (a: Debtor, b: Debtor): number =>
+  a.ended === b.ended ? b.unsentBytes - a.unsentBytes : a.ended ? -1 : 1
 
 export class Budget {
   readonly #bytes: number
@@ -16,6 +22,11 @@ export class Budget {
 
   constructor(bytes: number) {
     this.#bytes = bytes
+  }
+
+  /** How many connections are known to owe something. */
+  get size(): number {
+    return this.#debtors.size
   }
 
   /** A connection was written bytes that wait. Adding up is left for when enough have come to matter. */
@@ -30,8 +41,11 @@ export class Budget {
     this.#debtors.delete(debtor)
   }
 
-  /** Bytes that wait now; forgets those who owe nothing any more, and cuts the largest while it is too much. */
-  check(): number {
+  /**
+   * Forgets those who owe nothing any more, and cuts while it is too much. Who was cut still has its bytes, and goes
+   * first the next time.
+   */
+  check(): void {
     this.#grown = 0
     let total = 0
     for (const debtor of this.#debtors) {
@@ -39,13 +53,11 @@ export class Budget {
       if (unsentBytes === 0) this.#debtors.delete(debtor)
       total += unsentBytes
     }
-    if (total <= this.#bytes) return total
-    for (const debtor of Array.from(this.#debtors).toSorted((a, b) => b.unsentBytes - a.unsentBytes)) {
-      if (total <= this.#bytes) break
+    if (total <= this.#bytes) return
+    for (const debtor of Array.from(this.#debtors).toSorted(byUrgency)) {
+      if (total <= this.#bytes) return
       total -= debtor.unsentBytes
-      this.#debtors.delete(debtor)
       debtor.cut()
     }
-    return total
   }
 }

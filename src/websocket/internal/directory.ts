@@ -7,6 +7,7 @@
 import type { AnyRef } from "../../Ref.ts"
 import type { Connection } from "../../rooms/Connection.ts"
 import type { Batch } from "./batch.ts"
+import type { Peer } from "./peer.ts"
 import { everybody, type Wires } from "./wires.ts"
 
 /** One connection, or all of one user. */
@@ -21,8 +22,7 @@ export type Control =
 export interface Entry {
   readonly route: object
   readonly connection: Connection
-  /** Sends an encoded message; false when the connection is closing or too slow. */
-  readonly sendText: (text: string) => boolean
+  readonly peer: Peer
 }
 
 /** The connections of one route. */
@@ -99,11 +99,11 @@ export class Directory {
   /** Does what a control message says; answers how many connections it reached. */
   control(address: Address, control: Control): number {
     let reached = 0
-    for (const { connection, route, sendText } of this.#at(address)) {
+    for (const { connection, peer, route } of this.#at(address)) {
       if (control._tag === "Close") {
         connection.close(control.code, control.reason)
         reached++
-      } else if (control.route === route && sendText(control.text)) reached++
+      } else if (control.route === route && peer.send(control.text)) reached++
     }
     return reached
   }

@@ -31,4 +31,5 @@ export const drain = Effect.fnUntraced(function* (acceptor: Acceptor, options: D
   const allClosed = Effect.sleep(poll).pipe(Effect.repeat({ while: () => acceptor.peers.size > 0 }))
   if (acceptor.peers.size > 0) yield* Effect.timeoutOption(allClosed, options.timeout)
   for (const peer of Array.from(acceptor.peers)) peer.terminate()
+  yield* acceptor.sessionsOver
 })

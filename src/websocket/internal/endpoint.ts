@@ -1,12 +1,18 @@
 /**
  * Wires a route together: compiles its schemas once, and runs handshake and session for each request.
  */
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
 import type * as Http from "node:http"
 import type { Overflow } from "../../channels/Subscription.ts"
 import * as Turn from "../../internal/turn.ts"
@@ -57,6 +63,32 @@ const untilClosed = (request: Http.IncomingMessage): Effect.Effect<HttpServerRes
     request.socket.once("close", done)
   })
 
+/** The counter of each kind of channel on a route, made when it is first used. */
+const byKind = (metric: Metric.Counter<number>, route: string): ((kind: string) => Metric.Counter<number>) => {
+  const counters = new Map<string, Metric.Counter<number>>()
+  return (kind) => {
+    const known = counters.get(kind)
+    if (known !== undefined) return known
+    const counter = Metric.withAttributes(metric, { route, kind })
+    counters.set(kind, counter)
+    return counter
+  }
+}
+
+/**
+ * Takes the socket away from the response of an upgraded request, so that Effect, which answers every request, finds
+ * nobody there to answer.
+ */
+const abandon = (
+  context: Context.Context<HttpServerRequest.HttpServerRequest>,
+  { socket }: Http.IncomingMessage
+): void => {
+  const response = NodeHttpServerRequest.toServerResponse(Context.get(context, HttpServerRequest.HttpServerRequest))
+  // An upgrade is HTTP/1.1.
+  if ("detachSocket" in response) response.detachSocket(socket)
+  response.destroy()
+}
+
 /** Adds an endpoint to the router. */
 export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principal, Data>(
   endpoint: Endpoint<In, Out, Params, Query, Principal, Data>
@@ -73,15 +105,10 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
 
   const encode = makeEncoder(endpoint.outgoing)
   const failures = Metric.withAttributes(metrics.encodeFailures, { route: path })
-  const deliveries = new Map<string, Metric.Counter<number>>()
-  const deliveriesOf = (kind: string): Metric.Counter<number> => {
-    const known = deliveries.get(kind)
-    if (known !== undefined) return known
-    const counter = Metric.withAttributes(metrics.deliveries, { route: path, kind })
-    deliveries.set(kind, counter)
-    return counter
-  }
+  const deliveriesOf = byKind(metrics.deliveries, path)
+  const dropsOf = byKind(metrics.outboxDrops, path)
   const { overflow } = endpoint
+  const policy = overflow?.policy
   const onFailure = (error: unknown) => {
     failures.updateUnsafe(1, context)
     Effect.runForkWith(context)(Effect.logError("a message was published that cannot be sent", error))
@@ -89,7 +116,7 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
   const wires = new Wires<Out>({
     flusher: server.acceptor.flusher,
     encode,
-    keyOf: overflow && (typeof overflow.policy === "object" ? overflow.policy.latestBy : () => undefined),
+    keyOf: policy && (typeof policy === "object" ? (message) => policy.latestBy(message()) : () => undefined),
     onFailure,
     onDelivered: (kind, messages) => deliveriesOf(kind).updateUnsafe(messages, context)
   })
@@ -102,14 +129,14 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
         const text = wires.encode(() => overflow.gap(loss))
         return text === undefined ? undefined : textFrame(text)
       },
-      onDropped: (kind, messages) =>
-        Metric.withAttributes(metrics.outboxDrops, { route: path, kind }).updateUnsafe(messages, context)
+      onDropped: (kind, messages) => dropsOf(kind).updateUnsafe(messages, context)
     })
 
   const parts: SessionRunner.RouteParts<In, Out, Params, Query, Principal, Data> = {
     path,
     route: endpoint.route,
     server,
+    limits: server.limits,
     now: Turn.clockOf(clock, turn),
     turn,
     decode: makeDecoder(endpoint.incoming, server.limits.maxDepth),
@@ -133,7 +160,10 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
   })
 
   /** From the decision to the callbacks in one step, so that neither a frame nor the start of a drain is missed. */
-  const upgrade = (accepted: Handshake.Accepted<Params, Query, Principal>) => {
+  const upgrade = (
+    accepted: Handshake.Accepted<Params, Query, Principal>,
+    requestContext: Context.Context<HttpServerRequest.HttpServerRequest | Scope.Scope>
+  ) => {
     if (server.acceptor.draining) return Handshake.answer(Handshake.draining)
     // Asked before, too; but others may have come while it was decided who this is.
     const full = Handshake.crowded(server, accepted.address, accepted.user)
@@ -143,13 +173,26 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
     const peer = server.acceptor.accept(accepted, parts.now, makeBacklog())
     if (peer === undefined) return Effect.andThen(Handshake.count("malformed handshake"), untilClosed(accepted.request))
     count(1)
-    return SessionRunner.run(parts, { ...accepted, data }, peer).pipe(
-      Effect.ensuring(Effect.sync(() => count(-1))),
-      Effect.as(upgraded)
-    )
+    const { address, params, principal, query, user } = accepted
+    const over = server.acceptor.begin()
+    // The session outlives the request: what was acquired for the request, by middleware perhaps, lives as long.
+    const scope = Context.get(requestContext, Scope.Scope) as Scope.Closeable
+    HttpEffect.scopeDisableClose(scope)
+    abandon(requestContext, accepted.request)
+    SessionRunner.run(parts, { address, params, principal, query, user }, data, peer, requestContext, () => {
+      count(-1)
+      Effect.runForkWith(context)(Scope.close(scope, Exit.void)).addObserver(over)
+    })
+    return Effect.succeed(upgraded)
   }
   const answer = Effect.uninterruptibleMask((restore) =>
-    Effect.matchEffect(restore(handshake), { onSuccess: upgrade, onFailure: Handshake.answer })
+    Effect.matchEffect(restore(handshake), {
+      onSuccess: (accepted) =>
+        Effect.contextWith((requestContext: Context.Context<HttpServerRequest.HttpServerRequest | Scope.Scope>) =>
+          upgrade(accepted, requestContext)
+        ),
+      onFailure: Handshake.answer
+    })
   )
   const { otherwise } = endpoint
   yield* router.add(

@@ -5,12 +5,17 @@
 /** Bytes after which frames do not wait for the end of the turn. */
 export const fullAt = 64 * 1024
 
-/** Where a published message stands, on routes whose slow connections lose messages and are told. */
-export interface Mark {
+/** The messages of one key of a channel, in one wire encoding. */
+export interface Feed {
   /** Names the channel in metrics. */
   readonly kind: string
   /** The identifier of the key. */
   readonly room: string
+}
+
+/** Where a published message stands, on routes whose slow connections lose messages and are told. */
+export interface Mark {
+  readonly feed: Feed
   readonly seq: number
   /** What tells it from others when only the latest is kept. */
   readonly key: unknown

@@ -63,14 +63,18 @@ export const crowded = (
   return excess && crowdedBy[excess]
 }
 
-/** What is known of a connection once it may be upgraded. */
-export interface Accepted<Params, Query, Principal> {
+/** What is known of a connection once it may be upgraded, and beyond. */
+export interface Identified<Params, Query, Principal> {
   readonly address: string
-  readonly request: Http.IncomingMessage
   readonly params: Params
   readonly query: Query
   readonly principal: Principal
   readonly user: AnyRef | undefined
+}
+
+/** An upgrade that may happen. */
+export interface Accepted<Params, Query, Principal> extends Identified<Params, Query, Principal> {
+  readonly request: Http.IncomingMessage
 }
 
 export interface HandshakeOptions<Params, Query, Principal, RA> {

@@ -21,6 +21,8 @@ export class Inbox<A> implements Source<A, never> {
   waiter: (() => void) | undefined
   exit: Exit.Exit<void> | undefined
   paused = false
+  /** Whether a reader has come to the end. */
+  endSeen = false
   /** Whether anybody ever asked for a message. */
   touched = false
 
@@ -39,7 +41,10 @@ export class Inbox<A> implements Source<A, never> {
   poll(): ReadonlyArray<A> {
     this.touched = true
     if (this.#messages.length === 0) {
-      if (this.exit !== undefined) this.#options.onEndSeen()
+      if (this.exit !== undefined) {
+        this.endSeen = true
+        this.#options.onEndSeen()
+      }
       return []
     }
     const messages = this.#messages

@@ -34,19 +34,22 @@ const byteCount = (socket: Duplex): number => ("bytesRead" in socket ? Number(so
 /** Bytes up to which copying pieces together costs less than handing them to the system one by one. */
 const copyUpTo = 64 * 1024
 
-/** Writes to the raw socket: one system call for everything, as a rule. */
-const rawWriter = (ws: WebSocket, socket: Duplex): Writer => ({
+/** Bytes that are enough to keep a socket busy. */
+const enough = 64 * 1024
+
+/** Writes to the raw socket: one system call for everything, as a rule. `onTaken` is called for each write. */
+const rawWriter = (ws: WebSocket, socket: Duplex, onTaken: (() => void) | undefined): Writer => ({
   get open() {
     return ws.readyState === ws.OPEN
   },
   get congested() {
-    return socket.writableNeedDrain
+    return socket.writableLength >= enough
   },
   write: (runs, bytes) => {
-    if (runs.length === 1) return void socket.write(slice(runs[0]!))
-    if (bytes <= copyUpTo) return void socket.write(Buffer.concat(runs.map(slice), bytes))
+    if (runs.length === 1) return void socket.write(slice(runs[0]!), onTaken)
+    if (bytes <= copyUpTo) return void socket.write(Buffer.concat(runs.map(slice), bytes), onTaken)
     socket.cork()
-    for (const run of runs) socket.write(slice(run))
+    for (const run of runs) socket.write(slice(run), run === runs.at(-1) ? onTaken : undefined)
     socket.uncork()
   },
   unsentBytes: () => socket.writableLength
@@ -54,21 +57,36 @@ const rawWriter = (ws: WebSocket, socket: Duplex): Writer => ({
 
 const slice = ({ frames, from, to }: Run): Buffer => frames.slice(from, to)
 
-/** Goes through `ws`, which compresses. `bufferedAmount` counts before compression, and so does the outbox. */
-const compressingWriter = (ws: WebSocket, socket: Duplex): Writer => ({
-  get open() {
-    return ws.readyState === ws.OPEN
-  },
-  get congested() {
-    return socket.writableNeedDrain
-  },
-  write: (runs) => {
-    for (const { frames, from, to } of runs) {
-      for (let index = from; index < to; index++) ws.send(payload(frames.frame(index)), { binary: false })
-    }
-  },
-  unsentBytes: () => ws.bufferedAmount
-})
+/**
+ * Goes through `ws`, which compresses. `bufferedAmount` counts before and after compression; the outbox knows messages
+ * as they were before, so what is unsent is counted here.
+ */
+const compressingWriter = (ws: WebSocket, onTaken: (() => void) | undefined): Writer => {
+  let unsent = 0
+  return {
+    get open() {
+      return ws.readyState === ws.OPEN
+    },
+    get congested() {
+      return unsent >= enough
+    },
+    write: (runs, bytes) => {
+      let left = bytes
+      unsent += bytes
+      for (const { frames, from, to } of runs) {
+        for (let index = from; index < to; index++) {
+          const frame = frames.frame(index)
+          ws.send(payload(frame), { binary: false }, () => {
+            unsent -= frame.length
+            left -= frame.length
+            if (left === 0) onTaken?.()
+          })
+        }
+      }
+    },
+    unsentBytes: () => unsent
+  }
+}
 
 /** A close reason is at most 123 bytes; cut at a character. */
 const cutReason = (reason: string): string => {
@@ -111,19 +129,21 @@ export class Peer {
   constructor(ws: WebSocket, socket: Duplex, options: PeerOptions) {
     this.#ws = ws
     this.#socket = socket
+    const onTaken = options.backlog && (() => this.outbox.writeTaken())
     this.outbox = new Outbox({
       ...options,
-      writer: ws.extensions === "" ? rawWriter(ws, socket) : compressingWriter(ws, socket),
-      onOverflow: () => this.#tooSlow()
+      writer: ws.extensions === "" ? rawWriter(ws, socket, onTaken) : compressingWriter(ws, onTaken),
+      onOverflow: () => this.#tooSlow(),
+      destroy: () => this.terminate()
     })
     this.#isRepeat = options.isRepeat
-    if (options.backlog !== undefined) socket.on("drain", () => this.outbox.drained())
     // `ws` answers violations itself and then closes; what remains to be done is to know the code.
     ws.on("error", (error: Error & { readonly code?: string }) => {
       this.#closeCode ??= violationCodes.get(error.code ?? "") ?? (error.code?.startsWith("WS_ERR") ? 1002 : undefined)
     })
     ws.on("close", () => {
       this.#closed = true
+      options.budget.forget(this.outbox)
     })
   }
 

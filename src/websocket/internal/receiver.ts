@@ -12,21 +12,22 @@ import type { Quota } from "./quota.ts"
 import { Rates } from "./rates.ts"
 import { Strikes } from "./strikes.ts"
 
-export interface ReceiverOptions<In> {
+/** What all connections of a route share. */
+export interface ReceiverParts<In> {
   readonly limits: Limits
   readonly decode: (text: string) => Decoded<In>
   readonly invalidReply: (invalid: InvalidMessage) => unknown
-  readonly inbox: Inbox<In>
-  readonly peer: Peer
-  readonly quota: Quota
-  /** What all connections of the user share, where it is known who that is. */
-  readonly userRates: Rates | undefined
   /** Monotonic milliseconds. */
   readonly now: () => number
   /** Counts a refused message under a reason. */
   readonly onInvalid: (reason: string) => void
+}
+
+/** The connection, as far as its messages concern it. */
+export interface Receiving {
+  readonly quota: Pick<Quota, "exhausted">
   /** A defect in code of the application: a schema, or `invalidReply`. */
-  readonly onDefect: (defect: unknown) => void
+  readonly die: (defect: unknown) => void
 }
 
 /** What is said of a message over a rate, by the reason it is counted under. */
@@ -37,57 +38,73 @@ const rateReplies = {
   fan_out_rate: "too much was sent to others"
 }
 
-/** Makes the callback for incoming text; it never throws. */
-export const makeReceiver = <In>(options: ReceiverOptions<In>): ((text: string, bytes: number) => void) => {
-  const { limits, peer, quota, userRates } = options
-  const window = Duration.toMillis(limits.invalidWindow)
-  const strikes = new Strikes(limits.maxInvalidMessages, window)
-  const rateStrikes = new Strikes(limits.maxRateStrikes, window)
-  const rates = new Rates(limits, 1, options.now())
-  let struckAt = Number.NEGATIVE_INFINITY
+export class Receiver<In> {
+  readonly #parts: ReceiverParts<In>
+  readonly #owner: Receiving
+  readonly #peer: Peer
+  readonly #inbox: Inbox<In>
+  readonly #rates: Rates
+  readonly #userRates: Rates | undefined
+  #strikes: Strikes | undefined
+  #rateStrikes: Strikes | undefined
+  #struckAt = Number.NEGATIVE_INFINITY
 
-  const reply = (invalid: InvalidMessage) => {
-    peer.send(JSON.stringify(options.invalidReply(invalid)))
+  constructor(parts: ReceiverParts<In>, owner: Receiving, peer: Peer, inbox: Inbox<In>, userRates: Rates | undefined) {
+    this.#parts = parts
+    this.#owner = owner
+    this.#peer = peer
+    this.#inbox = inbox
+    this.#rates = new Rates(parts.limits, 1, parts.now())
+    this.#userRates = userRates
   }
 
-  const refuse = (invalid: InvalidMessage) => {
-    options.onInvalid(invalid.code)
-    reply(invalid)
-    if (strikes.strike(options.now())) peer.close(CloseCode.badProtocol, "too many invalid messages")
+  /** Takes what came over the socket; it never throws. */
+  receive(text: string, bytes: number): void {
+    try {
+      const now = this.#parts.now()
+      const over = this.#overRate(bytes, now)
+      if (over !== undefined) return this.#refuseRate(over, now)
+      const decoded = this.#parts.decode(text)
+      if (decoded._tag === "Invalid") {
+        return this.#refuse({ code: decoded.reason, message: decoded.message, input: decoded.input })
+      }
+      this.#peer.messages++
+      this.#inbox.push(decoded.message, bytes)
+    } catch (defect) {
+      this.#owner.die(defect)
+      this.#peer.close(CloseCode.internalError, "internal error")
+    }
+  }
+
+  #reply(invalid: InvalidMessage): void {
+    this.#peer.send(JSON.stringify(this.#parts.invalidReply(invalid)))
+  }
+
+  #refuse(invalid: InvalidMessage): void {
+    const { limits, now, onInvalid } = this.#parts
+    onInvalid(invalid.code)
+    this.#reply(invalid)
+    this.#strikes ??= new Strikes(limits.maxInvalidMessages, Duration.toMillis(limits.invalidWindow))
+    if (this.#strikes.strike(now())) this.#peer.close(CloseCode.badProtocol, "too many invalid messages")
   }
 
   /** Takes a message from everything that bounds it; what it is over, if it is over anything. */
-  const overRate = (bytes: number, now: number): keyof typeof rateReplies | undefined => {
-    const over = rates.take(bytes, now)
+  #overRate(bytes: number, now: number): keyof typeof rateReplies | undefined {
+    const over = this.#rates.take(bytes, now)
     if (over !== undefined) return over === "messages" ? "message_rate" : "byte_rate"
-    if (userRates?.take(bytes, now) !== undefined) return "user_rate"
-    return quota.exhausted ? "fan_out_rate" : undefined
+    if (this.#userRates?.take(bytes, now) !== undefined) return "user_rate"
+    return this.#owner.quota.exhausted ? "fan_out_rate" : undefined
   }
 
   /** One reply and one strike a second at most: a flood must not be answered with a flood. */
-  const refuseRate = (over: keyof typeof rateReplies, now: number) => {
-    options.onInvalid(over)
-    if (now - struckAt < 1000) return
-    struckAt = now
-    reply({ code: "rate_limited", message: `${rateReplies[over]}, this one was dropped`, input: undefined })
-    if (rateStrikes.strike(now)) peer.close(CloseCode.rateLimited, rateReplies[over])
-  }
-
-  return (text, bytes) => {
-    try {
-      const now = options.now()
-      const over = overRate(bytes, now)
-      if (over !== undefined) return refuseRate(over, now)
-      const decoded = options.decode(text)
-      if (decoded._tag === "Invalid") {
-        return refuse({ code: decoded.reason, message: decoded.message, input: decoded.input })
-      }
-      peer.messages++
-      options.inbox.push(decoded.message, bytes)
-    } catch (defect) {
-      options.onDefect(defect)
-      peer.close(CloseCode.internalError, "internal error")
-    }
+  #refuseRate(over: keyof typeof rateReplies, now: number): void {
+    const { limits, onInvalid } = this.#parts
+    onInvalid(over)
+    if (now - this.#struckAt < 1000) return
+    this.#struckAt = now
+    this.#reply({ code: "rate_limited", message: `${rateReplies[over]}, this one was dropped`, input: undefined })
+    this.#rateStrikes ??= new Strikes(limits.maxRateStrikes, Duration.toMillis(limits.invalidWindow))
+    if (this.#rateStrikes.strike(now)) this.#peer.close(CloseCode.rateLimited, rateReplies[over])
   }
 }
 

@@ -1,31 +1,34 @@
 /**
  * A connection after its upgrade: handler, messages, and the end, in whichever way it comes.
  *
- * The session runs uninterruptible and ends when the socket has closed: a reset of the peer or a stop of the server
- * reach it as a closed socket, and the handler is ended from here.
+ * The handler runs in a fiber of its own, and nothing else runs for a connection. A reset of the peer or a stop of the
+ * server reach it as a closed socket, and the handler is ended from here. What few connections use is made when it is
+ * first asked for, since there are many connections.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
 import { CurrentReceiver, type Ending } from "../../channels/Subscription.ts"
 import { Cursor } from "../../internal/cursor.ts"
 import type { Turn } from "../../internal/turn.ts"
+import type { Messages } from "../../Messages.ts"
 import type { AnyRef } from "../../Ref.ts"
 import type { Connection } from "../../rooms/Connection.ts"
 import * as CloseCode from "../CloseCode.ts"
+import type { Limits } from "../Limits.ts"
 import type { RoomsServer } from "../RoomsServer.ts"
 import type { InvalidMessage, Session } from "../Session.ts"
 import type { Batch } from "./batch.ts"
 import type { Decoded } from "./codec.ts"
-import type { Accepted } from "./handshake.ts"
-import { Inbox } from "./inbox.ts"
+import type { Identified } from "./handshake.ts"
+import { Inbox, type InboxOptions } from "./inbox.ts"
 import * as metrics from "./metrics.ts"
 import type { Peer } from "./peer.ts"
 import { Quota } from "./quota.ts"
-import { makeReceiver } from "./receiver.ts"
+import { Receiver } from "./receiver.ts"
 import { Rooms } from "./rooms.ts"
 import type { Wires } from "./wires.ts"
 
@@ -40,6 +43,7 @@ export interface RouteParts<In, Out, Params, Query, Principal, Data> {
   readonly path: string
   readonly route: object
   readonly server: RoomsServer["Service"]
+  readonly limits: Limits
   /** Monotonic milliseconds. */
   readonly now: () => number
   readonly turn: Turn
@@ -58,25 +62,6 @@ export interface RouteParts<In, Out, Params, Query, Principal, Data> {
   ) => Effect.Effect<unknown, unknown> | Promise<unknown>
 }
 
-/** The socket's side of a session: what its callbacks tell the handler's side. */
-interface Line<In> {
-  readonly peer: Peer
-  readonly inbox: Inbox<In>
-  /** The close code, once the socket is closed. */
-  readonly closed: Deferred.Deferred<number>
-  /** A reader of the messages has come to their end. */
-  readonly endSeen: Deferred.Deferred<void>
-  /** Code of the application threw in a callback. */
-  readonly defect: Deferred.Deferred<never>
-  readonly onClose: (callback: (ending: Ending) => void) => () => void
-  readonly quota: Quota
-}
-
-type Parts<In> = Pick<
-  RouteParts<In, never, never, never, never, never>,
-  "path" | "server" | "now" | "turn" | "decode" | "clientSpeaksFirst" | "invalidReply" | "onInvalid"
->
-
 /** Codes after which a client is expected back: it fell silent, was cut, or the server is at fault. */
 const lostCodes: ReadonlySet<number> = new Set([
   1006,
@@ -86,84 +71,6 @@ const lostCodes: ReadonlySet<number> = new Set([
   CloseCode.slowConsumer,
   CloseCode.rateLimited
 ])
-
-/** Connects the callbacks of a socket that was accepted in this very step. */
-const connect = <In>(parts: Parts<In>, peer: Peer, user: AnyRef | undefined): Line<In> => {
-  const { acceptor, limits } = parts.server
-  peer.awaitsHello = parts.clientSpeaksFirst
-  const closed = Deferred.makeUnsafe<number>()
-  const endSeen = Deferred.makeUnsafe<void>()
-  const defect = Deferred.makeUnsafe<never>()
-  const inbox = new Inbox<In>({
-    maxMessages: limits.inboxMessages,
-    maxBytes: limits.inboxBytes,
-    pause: () => peer.pause(),
-    resume: () => peer.resume(),
-    onEndSeen: () => Deferred.doneUnsafe(endSeen, Exit.void)
-  })
-  const { decode, invalidReply, now, onInvalid } = parts
-  const quota = new Quota(limits, now)
-  const userRates = user && acceptor.admission.ratesOf(user, now())
-  const callbacks = new Set<(ending: Ending) => void>()
-  let ending: Ending = "lost"
-  const onDefect = (error: unknown) => Deferred.doneUnsafe(defect, Exit.die(error))
-  peer.listen({
-    onText: makeReceiver({ limits, decode, invalidReply, now, onInvalid, onDefect, inbox, peer, quota, userRates }),
-    onClose: (code) => {
-      ending = lostCodes.has(code) ? "lost" : "clean"
-      peer.outbox.end()
-      for (const callback of Array.from(callbacks)) callback(ending)
-      callbacks.clear()
-      inbox.end(Exit.void)
-      Deferred.doneUnsafe(closed, Exit.succeed(code))
-    }
-  })
-  const onClose = (callback: (ending: Ending) => void) => {
-    if (peer.closed) callback(ending)
-    else callbacks.add(callback)
-    return () => void callbacks.delete(callback)
-  }
-  return { peer, inbox, closed, endSeen, defect, onClose, quota }
-}
-
-/**
- * Done when a handler has had its chance after the connection was lost: it was reading and has seen the end, or it
- * never read, or `handlerTimeout` is over. A handler that ends by itself in the same turn is not disturbed.
- */
-const effectMustEnd = <In>({ server, turn }: Parts<In>, line: Line<In>): Effect.Effect<void> =>
-  Deferred.await(line.closed).pipe(
-    Effect.andThen(
-      Effect.suspend(() =>
-        line.inbox.touched && !server.acceptor.draining
-          ? Effect.timeoutOption(Deferred.await(line.endSeen), server.limits.handlerTimeout)
-          : Effect.void
-      )
-    ),
-    Effect.andThen(Effect.callback<void>((resume) => turn.atEnd(() => resume(Effect.void))))
-  )
-
-/** Async functions cannot be interrupted: they are told, waited for, and then left behind, which is logged. */
-const asyncMustEnd = <In>({ path, server }: Parts<In>, line: Line<In>): Effect.Effect<void> =>
-  Deferred.await(line.closed).pipe(
-    Effect.andThen(Effect.sleep(server.limits.handlerTimeout)),
-    Effect.andThen(Metric.update(Metric.withAttributes(metrics.handlerOverruns, { route: path }), 1)),
-    Effect.andThen(Effect.logWarning("an async handler runs on although its connection is gone"))
-  )
-
-/** Runs the handler, in either form, until it ends or must end. */
-const runHandler = <In, Out, Params, Query, Principal, Data>(
-  parts: RouteParts<In, Out, Params, Query, Principal, Data>,
-  line: Line<In>,
-  session: Session<In, Out, Params, Query, Principal, Data>
-): Effect.Effect<unknown, unknown> =>
-  Effect.suspend(() => {
-    const handled = parts.handle(session)
-    const [handler, mustEnd] = Effect.isEffect(handled)
-      ? [handled, effectMustEnd(parts, line)]
-      : [Effect.promise(() => handled), asyncMustEnd(parts, line)]
-    // Only the contenders can be interrupted, each in a fiber of its own; the session itself sees them end.
-    return Effect.raceAllFirst([handler, mustEnd, Deferred.await(line.defect)].map(Effect.interruptible))
-  })
 
 const ownCodes: ReadonlySet<number> = new Set(Object.values(CloseCode))
 
@@ -177,68 +84,270 @@ const closeCodeOf = (exit: Exit.Exit<unknown, unknown>): number =>
       ? CloseCode.goingAway
       : CloseCode.internalError
 
-const reportFailure = (path: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
-  Cause.hasInterruptsOnly(cause)
-    ? Effect.void
-    : Effect.andThen(
-        Metric.update(Metric.withAttributes(metrics.handlerFailures, { route: path }), 1),
-        Effect.logError("a WebSocket handler failed", cause)
-      )
+const itself = <A>(message: A): A => message
+
+/** One connection of a route, as its handler and as others see it. */
+class Live<In, Out, Params, Query, Principal, Data>
+  implements Session<In, Out, Params, Query, Principal, Data>, Connection<Principal, Data>, InboxOptions
+{
+  readonly #parts: RouteParts<In, Out, Params, Query, Principal, Data>
+  readonly #accepted: Identified<Params, Query, Principal>
+  readonly #peer: Peer
+  readonly #inbox: Inbox<In>
+  readonly id: string
+  readonly data: Data
+  readonly quota: Quota
+  #callbacks: Set<(ending: Ending) => void> | undefined
+  #ending: Ending = "lost"
+  #messages: Messages<In> | undefined
+  #rooms: Rooms<Out> | undefined
+  #abort: AbortController | undefined
+  #aborted = false
+  #isAsync = false
+  #fiber: Fiber.Fiber<unknown, unknown> | undefined
+  /** Code of the application threw in a callback. */
+  #defect: { readonly error: unknown } | undefined
+  #onEndSeen: (() => void) | undefined
+  readonly #context: Context.Context<never>
+  readonly #onOver: () => void
+
+  constructor(
+    parts: RouteParts<In, Out, Params, Query, Principal, Data>,
+    accepted: Identified<Params, Query, Principal>,
+    data: Data,
+    peer: Peer,
+    context: Context.Context<never>,
+    onOver: () => void
+  ) {
+    const { acceptor, directory } = parts.server
+    this.#parts = parts
+    this.#accepted = accepted
+    this.#peer = peer
+    this.#context = context
+    this.#onOver = onOver
+    this.id = acceptor.nextId()
+    this.data = data
+    this.quota = new Quota(parts.limits, parts.now)
+    this.#inbox = new Inbox(this)
+    peer.awaitsHello = parts.clientSpeaksFirst
+    const userRates = accepted.user && acceptor.admission.ratesOf(accepted.user, parts.now())
+    const receiver = new Receiver(parts, this, peer, this.#inbox, userRates)
+    peer.listen({ onText: (text, bytes) => receiver.receive(text, bytes), onClose: (code) => this.#closed(code) })
+    directory.add({ route: parts.route, connection: this, peer })
+    const leave = parts.everybody.join(peer.outbox, this.id)
+    this.onClose(leave)
+  }
+
+  // As the inbox sees it.
+
+  get maxMessages(): number {
+    return this.#parts.limits.inboxMessages
+  }
+
+  get maxBytes(): number {
+    return this.#parts.limits.inboxBytes
+  }
+
+  pause(): void {
+    this.#peer.pause()
+  }
+
+  resume(): void {
+    this.#peer.resume()
+  }
+
+  onEndSeen(): void {
+    this.#onEndSeen?.()
+  }
+
+  /** Code of the application threw in a callback. */
+  die(error: unknown): void {
+    this.#defect ??= { error }
+    this.#fiber?.interruptUnsafe()
+  }
+
+  // As others see it.
+
+  get principal(): Principal {
+    return this.#accepted.principal
+  }
+
+  get user(): AnyRef | undefined {
+    return this.#accepted.user
+  }
+
+  get remoteAddress(): string {
+    return this.#accepted.address
+  }
+
+  get close(): Connection["close"] {
+    return (code, reason) => this.#peer.close(code, reason)
+  }
+
+  get onClose(): Connection["onClose"] {
+    return (callback) => {
+      if (this.#peer.closed) callback(this.#ending)
+      else (this.#callbacks ??= new Set()).add(callback)
+      return () => void this.#callbacks?.delete(callback)
+    }
+  }
+
+  // As its handler sees it.
+
+  get connection(): Connection<Principal, Data> {
+    return this
+  }
+
+  get params(): Params {
+    return this.#accepted.params
+  }
+
+  get query(): Query {
+    return this.#accepted.query
+  }
+
+  get messages(): Messages<In> {
+    return (this.#messages ??= new Cursor(this.#inbox).view<In>(itself))
+  }
+
+  get send(): (message: Out) => boolean {
+    return (message) => this.#peer.send(this.#parts.encode(message))
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    if (this.#aborted) this.#abort.abort()
+    return this.#abort.signal
+  }
+
+  get #own(): Rooms<Out> {
+    return (this.#rooms ??= new Rooms(this, this.#peer.outbox, this.#parts.wires))
+  }
+
+  get join(): Session<In, Out, Params, Query, Principal, Data>["join"] {
+    return this.#own.join
+  }
+
+  get leave(): Session<In, Out, Params, Query, Principal, Data>["leave"] {
+    return this.#own.leave
+  }
+
+  get rooms(): Session<In, Out, Params, Query, Principal, Data>["rooms"] {
+    return this.#own.all
+  }
+
+  get forward(): Session<In, Out, Params, Query, Principal, Data>["forward"] {
+    return this.#own.forward
+  }
+
+  // From the handler's start to its end.
+
+  /** Runs the handler, in either form, in the services of the request. */
+  start(): void {
+    const { path, route } = this.#parts
+    const handler = Effect.suspend(() => {
+      const handled = this.#parts.handle(this)
+      if (Effect.isEffect(handled)) return handled
+      this.#isAsync = true
+      return Effect.promise(() => handled)
+    })
+    const scoped = Effect.scoped(handler).pipe(
+      Effect.provideService(CurrentReceiver, this),
+      Effect.provideService(CurrentSession, { route, session: this }),
+      Effect.annotateLogs({ route: path, connection: this.id })
+    )
+    this.#fiber = Effect.runForkWith(this.#context)(scoped)
+    if (this.#defect !== undefined) this.#fiber.interruptUnsafe()
+    this.#fiber.addObserver((exit) => this.#ended(exit))
+  }
+
+  #doAbort(): void {
+    this.#aborted = true
+    this.#abort?.abort()
+  }
+
+  /** The socket is closed. */
+  #closed(code: number): void {
+    this.#ending = lostCodes.has(code) ? "lost" : "clean"
+    this.#peer.outbox.end()
+    this.#doAbort()
+    const callbacks = this.#callbacks
+    this.#callbacks = undefined
+    for (const callback of callbacks ?? []) callback(this.#ending)
+    this.#inbox.end(Exit.void)
+    const counter = Metric.withAttributes(metrics.closes, { code: codeLabel(code) })
+    const fiber = this.#fiber
+    const over = Effect.andThen(
+      fiber === undefined || fiber.pollUnsafe() !== undefined ? Effect.void : this.#mustEnd(fiber),
+      Metric.update(counter, 1)
+    )
+    Effect.runForkWith(this.#context)(over).addObserver(() => this.#onOver())
+  }
+
+  /** Gives the handler its chance, and ends it then. Done when it has ended. */
+  #mustEnd(fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> {
+    const chance = this.#isAsync ? this.#asyncChance : this.#chance
+    const untilEnded = Effect.callback<void>((resume) => void fiber.addObserver(() => resume(Effect.void)))
+    return Effect.raceFirst(untilEnded, chance).pipe(
+      Effect.andThen(Effect.sync(() => fiber.interruptUnsafe())),
+      Effect.andThen(untilEnded),
+      Effect.annotateLogs({ route: this.#parts.path, connection: this.id })
+    )
+  }
+
+  /**
+   * Done when a handler has had its chance after the connection was lost: it was reading and has seen the end, or it
+   * never read, or `handlerTimeout` is over. A handler that ends by itself in the same turn is not disturbed.
+   */
+  get #chance(): Effect.Effect<void> {
+    const { limits, server, turn } = this.#parts
+    const endSeen = Effect.callback<void>((resume) => {
+      this.#onEndSeen = () => resume(Effect.void)
+      if (this.#inbox.endSeen) resume(Effect.void)
+    })
+    const reading = this.#inbox.touched && !server.acceptor.draining
+    return Effect.andThen(
+      reading ? Effect.timeoutOption(endSeen, limits.handlerTimeout) : Effect.void,
+      Effect.callback<void>((resume) => turn.atEnd(() => resume(Effect.void)))
+    )
+  }
+
+  /** Async functions cannot be interrupted: they are told, waited for, and then left behind, which is logged. */
+  get #asyncChance(): Effect.Effect<void> {
+    const { limits, path } = this.#parts
+    return Effect.sleep(limits.handlerTimeout).pipe(
+      Effect.andThen(Metric.update(Metric.withAttributes(metrics.handlerOverruns, { route: path }), 1)),
+      Effect.andThen(Effect.logWarning("an async handler runs on although its connection is gone"))
+    )
+  }
+
+  /** The handler has ended, and everything it had acquired is released. */
+  #ended(handlerExit: Exit.Exit<unknown, unknown>): void {
+    const exit = this.#defect === undefined ? handlerExit : Exit.die(this.#defect.error)
+    this.#doAbort()
+    if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) this.#report(exit.cause)
+    this.#peer.close(closeCodeOf(exit), Exit.isFailure(exit) ? `internal error in ${this.id}` : "")
+  }
+
+  #report(cause: Cause.Cause<unknown>): void {
+    const { path } = this.#parts
+    const report = Effect.andThen(
+      Metric.update(Metric.withAttributes(metrics.handlerFailures, { route: path }), 1),
+      Effect.logError("a WebSocket handler failed", cause)
+    )
+    Effect.runForkWith(this.#context)(Effect.annotateLogs(report, { route: path, connection: this.id }))
+  }
+}
 
 /**
- * Runs a session on a socket that was accepted in this very step; done when its scope and its socket are closed.
+ * Runs a session on a socket that was accepted in this very step. `onOver` is called when its scope and its socket are
+ * closed.
  */
 export const run = <In, Out, Params, Query, Principal, Data>(
   parts: RouteParts<In, Out, Params, Query, Principal, Data>,
-  accepted: Accepted<Params, Query, Principal> & { readonly data: Data },
-  peer: Peer
-): Effect.Effect<void> => {
-  const line = connect(parts, peer, accepted.user)
-  const abort = new AbortController()
-  line.onClose(() => abort.abort())
-  const { params, principal, query } = accepted
-  const connection: Connection<Principal, Data> = {
-    id: parts.server.acceptor.nextId(),
-    principal,
-    user: accepted.user,
-    data: accepted.data,
-    remoteAddress: accepted.address,
-    close: (code, reason) => peer.close(code, reason),
-    onClose: line.onClose,
-    quota: line.quota
-  }
-  parts.server.directory.add({ route: parts.route, connection, sendText: (text) => peer.send(text) })
-  line.onClose(parts.everybody.join(peer.outbox, connection.id))
-  const rooms = new Rooms(connection, peer.outbox, parts.wires)
-  const session: Session<In, Out, Params, Query, Principal, Data> = {
-    messages: new Cursor(line.inbox).view((message) => message),
-    send: (message) => peer.send(parts.encode(message)),
-    params,
-    query,
-    connection,
-    principal,
-    signal: abort.signal,
-    join: rooms.join,
-    leave: rooms.leave,
-    rooms: rooms.all,
-    forward: rooms.forward
-  }
-  const handled = Effect.scoped(runHandler(parts, line, session)).pipe(
-    Effect.provideService(CurrentReceiver, connection),
-    Effect.provideService(CurrentSession, { route: parts.route, session }),
-    Effect.tapCause((cause) => reportFailure(parts.path, cause)),
-    Effect.exit
-  )
-  return handled.pipe(
-    Effect.tap((exit) =>
-      Effect.sync(() => {
-        abort.abort()
-        peer.close(closeCodeOf(exit), Exit.isFailure(exit) ? `internal error in ${connection.id}` : "")
-      })
-    ),
-    Effect.andThen(Deferred.await(line.closed)),
-    Effect.flatMap((code) => Metric.update(Metric.withAttributes(metrics.closes, { code: codeLabel(code) }), 1)),
-    Effect.annotateLogs({ route: parts.path, connection: connection.id }),
-    Effect.uninterruptible
-  )
-}
+  accepted: Identified<Params, Query, Principal>,
+  data: Data,
+  peer: Peer,
+  context: Context.Context<never>,
+  onOver: () => void
+): void => new Live(parts, accepted, data, peer, context, onOver).start()

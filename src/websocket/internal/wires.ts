@@ -11,8 +11,8 @@ export interface WiresOptions<Out> {
   /** Makes bytes of a text: by default a WebSocket frame. */
   readonly frame?: ((text: string) => Buffer) | undefined
   /** Tells messages from each other, where slow connections keep only the latest; undefined where none may be lost. */
-  readonly keyOf?: ((message: Out) => unknown) | undefined
-  /** A message could not be encoded, which nobody gets for that. */
+  readonly keyOf?: ((message: () => Out) => unknown) | undefined
+  /** Code of the application threw: a message could not be encoded, which nobody gets for that, or it has no key. */
   readonly onFailure: (error: unknown) => void
   /** Counts messages of a kind of channel handed to connections. */
   readonly onDelivered: (kind: string, messages: number) => void
@@ -53,17 +53,30 @@ export class Wires<in Out> {
   }
 
   #make<A>(as: (message: A) => Out): Wire<A, Batch<A>> {
-    const { flusher, frame, keyOf, onDelivered } = this.#options
+    const { flusher, frame, keyOf, onDelivered, onFailure } = this.#options
     return {
-      open: (kind, room) =>
-        new Batch<A>({
+      open: (kind, room) => {
+        const feed = { kind, room }
+        return new Batch<A>({
           flusher,
           everybody: room === everybody,
           frame,
           encode: (message) => this.encode(() => as(message)),
-          markOf: keyOf && ((message, seq) => ({ kind, room, seq, key: keyOf(as(message)) })),
+          markOf:
+            keyOf && ((message, seq) => ({ feed, seq, key: orUndefined(() => keyOf(() => as(message)), onFailure) })),
           onDelivered: (messages) => onDelivered(kind, messages)
         })
+      }
     }
+  }
+}
+
+/** Messages whose key cannot be told have the same. */
+const orUndefined = (key: () => unknown, onFailure: (error: unknown) => void): unknown => {
+  try {
+    return key()
+  } catch (error) {
+    onFailure(error)
+    return undefined
   }
 }

@@ -130,6 +130,20 @@ describe("Batch: who is sent what", () => {
     assert.deepStrictEqual(late.writer.writes, [["after"], ["next turn"]])
   })
 
+  it("who joined in the middle of a turn is left out of nothing else in the next", () => {
+    const { joined, member, send, turn } = make()
+    joined("a")
+    const late = member("late")
+    send("before")
+    late.join()
+    turn.end()
+    send("one")
+    send("not late", "late")
+    send("two")
+    turn.end()
+    assert.deepStrictEqual(late.writer.writes, [["one", "two"]])
+  })
+
   it("who joins in the middle of a turn in which nothing more comes is written nothing", () => {
     const { joined, member, send, turn } = make()
     joined("a")

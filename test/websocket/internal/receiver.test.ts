@@ -6,7 +6,7 @@ import { Inbox } from "../../../src/websocket/internal/inbox.ts"
 import type { Peer } from "../../../src/websocket/internal/peer.ts"
 import { Quota } from "../../../src/websocket/internal/quota.ts"
 import { Rates } from "../../../src/websocket/internal/rates.ts"
-import { defaultInvalidReply, makeReceiver } from "../../../src/websocket/internal/receiver.ts"
+import { defaultInvalidReply, Receiver } from "../../../src/websocket/internal/receiver.ts"
 
 /** What a receiver does to its surroundings, as a list of words. */
 const make = (
@@ -33,25 +33,26 @@ const make = (
     onEndSeen: () => {}
   })
   const quota = new Quota(limits, () => now)
-  const receiveBytes = makeReceiver<string>({
-    limits,
-    decode: makeDecoder(Schema.String, 32),
-    invalidReply: ({ code }) => invalidReply(code),
-    inbox,
+  const receiver = new Receiver<string>(
+    {
+      limits,
+      decode: makeDecoder(Schema.String, 32),
+      invalidReply: ({ code }) => invalidReply(code),
+      now: () => now,
+      onInvalid: (reason) => events.push(`invalid ${reason}`)
+    },
+    { quota, die: (defect) => events.push(`defect ${String(defect)}`) },
     peer,
-    quota,
-    userRates,
-    now: () => now,
-    onInvalid: (reason) => events.push(`invalid ${reason}`),
-    onDefect: (defect) => events.push(`defect ${String(defect)}`)
-  })
-  const receive = (text: string) => receiveBytes(text, Buffer.byteLength(text))
+    inbox,
+    userRates
+  )
+  const receive = (text: string) => receiver.receive(text, Buffer.byteLength(text))
   return { events, inbox, peer, quota, receive, at: (millis: number) => (now = millis) }
 }
 
 const limited = (what: string) => [`invalid ${what}`, 'send {"code":"rate_limited"}']
 
-describe("makeReceiver", () => {
+describe("Receiver", () => {
   it("a valid message goes into the inbox and nowhere else", () => {
     const { events, inbox, receive } = make()
     receive('"hello"')
