@@ -3,13 +3,13 @@
  */
 import { Effect, Exit, Layer, Predicate, Schema, Scope, Stream } from "effect"
 import { type HttpServerError, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { type Connection, type Presence, type Ref, RoomApi, type RoomError, Rooms } from "effect-rooms"
+import { type Ref, RoomApi, Rooms } from "effect-rooms"
 import { EventSource, WebSocketRoute } from "effect-rooms/websocket"
 import { sameOrigin } from "./origin.ts"
 import { page } from "./pages.ts"
 import { attend, BoardPresence, PresenceList } from "./presence.ts"
-import { Status, Username } from "./protocol.ts"
-import { Board, ListId, NewTask, NoTask, Task, Tasks, TooManyTasks } from "./tasks.ts"
+import { lost, Status, Username } from "./protocol.ts"
+import { Board, ListId, NewTask, Task, Tasks } from "./tasks.ts"
 
 const BoardApi = RoomApi.make("board", {
   key: Board,
@@ -51,9 +51,12 @@ const Outgoing = Schema.Union([
   Event,
   Schema.Struct({ type: Schema.Literal("joined"), ...onBoard, viewers: Schema.Int }),
   PresenceList,
+  /** To who reads too slowly, where events of a board were lost. */
+  Schema.Struct({ type: Schema.Literal("gap"), boardId: Schema.String, ...lost }),
   Schema.Struct({ type: Schema.Literal("pong") }),
   Schema.Struct({ error: Schema.String })
 ])
+type Outgoing = typeof Outgoing.Type
 
 const toEvent = ({ data, event }: BoardEvent) => ({ type: event, ...data }) as typeof Event.Type
 
@@ -68,6 +71,8 @@ const invalidReply = ({ input, message }: WebSocketRoute.InvalidMessage) => {
   return { error: input["boardId"] === undefined && input["type"] !== "ping" ? "boardId is required" : message }
 }
 
+type Session = WebSocketRoute.Session<Incoming, Outgoing, unknown, unknown, unknown>
+
 /**
  * Looks at a board until the scope closes: a member of its room, whose events go to the client; with a name, present as
  * well. Answers with the way to change one's status.
@@ -75,81 +80,74 @@ const invalidReply = ({ input, message }: WebSocketRoute.InvalidMessage) => {
 const look = Effect.fnUntraced(function* (
   board: Ref.Ref<Board>,
   username: string | undefined,
-  connection: Connection.Connection,
-  send: (message: typeof Outgoing.Type) => boolean
+  { connection, join, send }: Session
 ) {
   const room = (yield* Boards).get(board)
-  const events = yield* room.subscribe()
   // First what can be refused, such as the twenty-first window of one name: a client that gets an error has not joined.
   const setStatus = username === undefined ? undefined : yield* attend(board, connection.id, username, send)
-  const announceLeave = Effect.flatMap(room.size, (viewers) => room.broadcast("user_left", { viewers }))
-  yield* Effect.addFinalizer(() => announceLeave)
-  yield* room.join({}, { as: connection })
+  yield* Effect.addFinalizer(() => Effect.flatMap(room.size, (viewers) => room.broadcast("user_left", { viewers })))
+  yield* join(room, {}, toEvent)
   const viewers = yield* room.size
   send({ type: "joined", boardId: board, viewers })
   yield* room.broadcast("user_joined", { viewers }, { except: connection })
-  yield* Effect.forkScoped(Stream.runForEach(events.stream, (event) => Effect.sync(() => send(toEvent(event)))))
   return setStatus
 })
 
-const options = { incoming: Incoming, outgoing: Outgoing, invalidReply }
-type Session = WebSocketRoute.Session<Incoming, typeof Outgoing.Type, unknown, unknown, unknown>
-
-type AnswerError = NoTask | TooManyTasks | RoomError.RoomError | Presence.PresenceError
-
-const handle = Effect.fnUntraced(function* ({ connection, messages, send }: Session) {
+const handle = Effect.fnUntraced(function* (session: Session) {
+  const { connection, messages, send } = session
   const boards = yield* Boards
   const tasks = yield* Tasks
   const own = yield* Effect.scope
-  /** A scope for each board this connection looks at; all of them end with the connection's. */
-  const looking = new Map<string, Scope.Closeable>()
-  const statusAt = new Map<string, Effect.Success<ReturnType<typeof look>>>()
-
-  const leave = Effect.fnUntraced(function* (board: Ref.Ref<Board>) {
-    const scope = looking.get(board.identifier)
-    looking.delete(board.identifier)
-    statusAt.delete(board.identifier)
-    if (scope !== undefined) yield* Scope.close(scope, Exit.void)
-  })
+  /** The boards this connection looks at: each has a scope, and all of them end with the connection's. */
+  const looking = new Map<string, { scope: Scope.Closeable; setStatus: Effect.Success<ReturnType<typeof look>> }>()
 
   const join = Effect.fnUntraced(function* (board: Ref.Ref<Board>, username: string | undefined) {
     if (looking.has(board.identifier)) {
       return send({ type: "joined", boardId: board, viewers: yield* boards.get(board).size })
     }
     const scope = yield* Scope.fork(own)
-    looking.set(board.identifier, scope)
-    const setStatus = yield* Scope.provide(look(board, username, connection, send), scope).pipe(
-      Effect.onError(() => leave(board))
-    )
-    return statusAt.set(board.identifier, setStatus)
+    const looked = Scope.provide(look(board, username, session), scope)
+    const setStatus = yield* Effect.onError(looked, (cause) => Scope.close(scope, Exit.failCause(cause)))
+    return looking.set(board.identifier, { scope, setStatus })
   })
 
-  const others = { except: connection }
-  const answer = (message: Incoming): Effect.Effect<unknown, AnswerError, Boards | BoardPresence> => {
-    switch (message.type) {
-      case "ping":
-        return Effect.sync(() => send({ type: "pong" }))
-      case "join":
-        return join(message.boardId, message.username?.trim() || undefined)
-      case "status":
-        return statusAt.get(message.boardId.identifier)?.(message.status) ?? Effect.void
-      case "leave":
-        return leave(message.boardId)
-      case "create":
-        return Effect.flatMap(tasks.create(message.boardId, message), (task) =>
-          boards.get(task.boardId).broadcast("task_created", { task }, others)
-        )
-      case "move":
-        return Effect.flatMap(tasks.move(message.taskId, message.listId), (task) =>
-          boards.get(task.boardId).broadcast("task_moved", { task }, others)
-        )
-    }
-  }
-  const answerOrError = (message: Incoming) =>
-    Effect.catch(answer(message), (error) => Effect.sync(() => send({ error: error.message })))
+  const leave = Effect.fnUntraced(function* (board: Ref.Ref<Board>) {
+    const looked = looking.get(board.identifier)
+    looking.delete(board.identifier)
+    if (looked !== undefined) yield* Scope.close(looked.scope, Exit.void)
+  })
 
-  yield* Stream.runForEach(messages.stream, answerOrError)
+  const tellOthers = (event: "task_created" | "task_moved", task: Task) =>
+    boards.get(task.boardId).broadcast(event, { task }, { except: connection })
+
+  const answer = Effect.fnUntraced(
+    function* (message: Incoming) {
+      switch (message.type) {
+        case "ping":
+          return send({ type: "pong" })
+        case "join":
+          return yield* join(message.boardId, message.username?.trim() || undefined)
+        case "status":
+          return yield* looking.get(message.boardId.identifier)?.setStatus?.(message.status) ?? Effect.void
+        case "leave":
+          return yield* leave(message.boardId)
+        case "create":
+          return yield* tellOthers("task_created", yield* tasks.create(message.boardId, message))
+        case "move":
+          return yield* tellOthers("task_moved", yield* tasks.move(message.taskId, message.listId))
+      }
+    },
+    Effect.catch((error) => Effect.sync(() => send({ error: error.message })))
+  )
+  yield* Stream.runForEach(messages.stream, answer)
 })
+
+/** Who reads too slowly loses the oldest events of a board, and is told so. */
+const overflow: WebSocketRoute.OutboxOverflow<Outgoing> = {
+  policy: "dropOldest",
+  gap: ({ room, ...loss }) => ({ type: "gap", boardId: room, ...loss })
+}
+const options = { incoming: Incoming, outgoing: Outgoing, invalidReply, overflow }
 
 /** The tutorial's address, which is the chat page's as well, and one with a name. */
 const RootSocket = WebSocketRoute.layer(WebSocketRoute.make("/", options), handle, { otherwise: page("chat.html") })
@@ -202,12 +200,11 @@ const listTasks = Effect.gen(function* () {
 
 const encodeEvent = Schema.encodeUnknownSync(Schema.toCodecJson(Event))
 
+const toServerSent = (event: BoardEvent) => ({ data: JSON.stringify(encodeEvent(toEvent(event))) })
+
 /** The same events for those who only listen. */
 const events = Effect.gen(function* () {
-  const subscription = yield* (yield* Boards).get(yield* board).subscribe()
-  return EventSource.response(subscription.stream, {
-    encode: (event) => ({ data: JSON.stringify(encodeEvent(toEvent(event))) })
-  })
+  return yield* EventSource.forward(yield* Boards, yield* board, { encode: toServerSent })
 }).pipe(Effect.catch(badRequest))
 
 /** The routes of the kanban. */

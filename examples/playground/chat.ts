@@ -21,13 +21,7 @@ const userOf = (realm: "lobby" | "vault", username: string) =>
 
 const now = Effect.map(DateTime.now, DateTime.formatIso)
 
-type Session = WebSocketRoute.Session<
-  Incoming,
-  typeof Outgoing.Type,
-  { readonly roomId: Ref.Ref<Room> },
-  unknown,
-  unknown
->
+type Session = WebSocketRoute.Session<Incoming, Outgoing, { readonly roomId: Ref.Ref<Room> }, unknown, unknown>
 type Rooms = Channels.Channels<Room, Line>
 
 const notListed = { type: "error", code: "not_listed", message: "too many windows under this name" } as const
@@ -38,7 +32,7 @@ const chat = Effect.fnUntraced(function* (
   rooms: Rooms,
   members: Members,
   username: string,
-  { messages, params, send }: Session
+  { forward, messages, params, send }: Session
 ) {
   const inboxes = yield* Inbox
   const room = params.roomId
@@ -66,20 +60,22 @@ const chat = Effect.fnUntraced(function* (
     if (id !== undefined) send({ type: "sent", messageId: id })
   })
 
-  const lines = yield* rooms.subscribe(room)
-  const directs = yield* inboxes.subscribe(self)
+  yield* forward(rooms, room)
+  yield* forward(inboxes, self)
   const attendance = yield* attend(members, room, self, username, send)
   yield* Effect.acquireRelease(announce("joined"), () => announce("left"))
-  yield* Effect.raceFirst(
-    Stream.runForEach(Stream.merge(lines.stream, directs.stream), (line) => Effect.sync(() => send(line))),
-    Stream.runForEach(messages.stream, handle)
-  )
+  yield* Stream.runForEach(messages.stream, handle)
 })
 
-const path = { params: { roomId: Room.ref.schema }, incoming: Incoming, outgoing: Outgoing }
+/** Who reads too slowly loses the oldest of what was said, and is told so. */
+const overflow: WebSocketRoute.OutboxOverflow<Outgoing> = {
+  policy: "dropOldest",
+  gap: (loss) => ({ type: "gap", ...loss })
+}
+const common = { params: { roomId: Room.ref.schema }, incoming: Incoming, outgoing: Outgoing, overflow }
 
 const PublicRoom = WebSocketRoute.make("/chat/room/:roomId", {
-  ...path,
+  ...common,
   query: { username: Schema.optionalKey(Username) }
 })
 
@@ -98,7 +94,7 @@ const users = new Map([
 
 /** The query token is for the demonstration: it can be typed into an address bar, and seen in one. */
 const PrivateRoom = WebSocketRoute.make("/chat/private/:roomId", {
-  ...path,
+  ...common,
   allowQueryToken: true,
   authenticate: ({ token }) => {
     const user = token && users.get(Redacted.value(token))

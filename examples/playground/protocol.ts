@@ -93,6 +93,12 @@ export const MembersChanged = Schema.Struct({
   )
 })
 
+/** How many messages were lost, and the positions of the first and the last of them in their room. */
+export const lost = { from: Schema.Int, to: Schema.Int, missed: Schema.Int }
+
+/** To who reads too slowly, where lines were lost; or direct messages, then `room` is the inbox they were sent to. */
+export const Gap = Schema.Struct({ type: Schema.Literal("gap"), room: Schema.String, ...lost })
+
 /** To the author of a message that cannot be done. */
 export const Refused = Schema.Struct({
   type: Schema.Literal("error"),
@@ -100,4 +106,5 @@ export const Refused = Schema.Struct({
   message: Schema.String
 })
 
-export const Outgoing = Schema.Union([Line, Direct, Sent, Members, MembersChanged, Refused])
+export const Outgoing = Schema.Union([Line, Direct, Sent, Members, MembersChanged, Gap, Refused])
+export type Outgoing = typeof Outgoing.Type
