@@ -113,7 +113,7 @@ export const make = Effect.fnUntraced(function* <E, Ev extends Events, Data, RP 
   const parts: RoomParts<E, Ev, Data> = {
     kind,
     channel,
-    canJoin: (request) => (options.canJoin ? Effect.scoped(provided(options.canJoin(request))) : Effect.succeed(true)),
+    canJoin: options.canJoin && ((request) => Effect.scoped(provided(options.canJoin!(request)))),
     canPublish: (request) =>
       options.canPublish ? Effect.scoped(provided(options.canPublish(request))) : Effect.succeed(true),
     openPublishUpTo: options.canPublish

@@ -7,6 +7,7 @@ import { RoomModel } from "effect-rooms/testing"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import { spreadable } from "./support.ts"
 import { boxOffice, ShowApi, Shows } from "../../examples/testing/seats.ts"
 // Brings its own test with it.
 import { checkSeats } from "../../examples/testing/seats.test.ts"
@@ -37,7 +38,7 @@ const bugs: Record<string, readonly [shows: Layer.Layer<Shows>, says: string, le
   "seats for strangers": [
     withBug((office) => (show) => {
       const anybody = { some: () => true } as unknown as Effect.Success<typeof show.members>
-      return office({ ...show, members: Effect.succeed(anybody) })
+      return office({ ...spreadable(show), members: Effect.succeed(anybody) })
     }),
     "who holds a seat is in",
     2
@@ -46,7 +47,7 @@ const bugs: Record<string, readonly [shows: Layer.Layer<Shows>, says: string, le
     withBug((office) => (show) => {
       const broadcast: typeof show.broadcast = (...event) =>
         Effect.andThen(show.broadcast(...event), show.broadcast(...event))
-      return office({ ...show, broadcast })
+      return office({ ...spreadable(show), broadcast })
     }),
     "was sold twice",
     2

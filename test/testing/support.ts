@@ -1,7 +1,7 @@
 /**
  * What the tests of the model share: rooms with every bound and policy, their specification, and ways to be wrong.
  */
-import { Rooms } from "effect-rooms"
+import { type Room, type RoomApi, Rooms } from "effect-rooms"
 import { RoomModel } from "effect-rooms/testing"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -30,9 +30,26 @@ export const options = {
 type Events = (typeof BoardApi)["events"]
 type Spec = RoomModel.Spec<Place, Events, string>
 
+/** What a room offers, as an object that can be spread. */
+export const spreadable = <E, Ev extends RoomApi.Events, Data>(
+  room: Room.Room<E, Ev, Data>
+): Room.Room<E, Ev, Data> => ({
+  ref: room.ref,
+  name: room.name,
+  join: room.join,
+  open: room.open,
+  leave: room.leave,
+  members: room.members,
+  size: room.size,
+  broadcast: room.broadcast,
+  publish: room.publish,
+  subscribe: room.subscribe,
+  close: room.close
+})
+
 /** Rooms that are wrong in what each of them is. */
 export const inRoom = (change: (room: BoardRoom) => Partial<BoardRoom>) => (rooms: BoardRooms) => ({
-  get: (ref: BoardRoom["ref"]) => ({ ...rooms.get(ref), ...change(rooms.get(ref)) })
+  get: (ref: BoardRoom["ref"]) => ({ ...spreadable(rooms.get(ref)), ...change(rooms.get(ref)) })
 })
 
 /** A body whose handlers do nothing. */

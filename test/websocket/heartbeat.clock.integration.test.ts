@@ -52,6 +52,7 @@ describe.each([
     assert.strictEqual((await estate.census())["peers"], 1)
     await estate.server.adjust("2 seconds")
     assert.strictEqual((await client.closed).code, 4003)
+    estate.jump(millis)
     await estate.server.adjust("20 seconds")
     assert.deepStrictEqual(await estate.census(), nobody)
   })

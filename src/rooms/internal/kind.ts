@@ -15,7 +15,7 @@ import { MemberGone, RoomBusy, RoomClosed, RoomError, RoomFull, TooManyRooms } f
 import { Actor } from "./actor.ts"
 import { Level } from "../../internal/tally.ts"
 import type { Turn } from "../../internal/turn.ts"
-import { Members } from "./members.ts"
+import { Members, toMember } from "./members.ts"
 import * as metrics from "./metrics.ts"
 import type { Member } from "../Member.ts"
 import type * as RoomState from "../RoomState.ts"
@@ -63,20 +63,20 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
     const mailboxes = Metric.withAttributes(metrics.mailboxDepth, this.#attributes)
     this.#mailboxes = new Level(mailboxes, options.context, options.turn)
     this.members = new Members<Data>({
-      onJoined: (identifier, member) => {
+      onJoined: (identifier, joined) => {
         memberships(1)
         if (this.members.size(identifier) === 1) rooms(1)
         this.#actors
           .get(identifier)
-          ?.offer((handlers) => this.#handling("onJoin", handlers.onJoin && (() => handlers.onJoin!(member))))
+          ?.offer((handlers) => this.#handling("onJoin", handlers.onJoin && (() => handlers.onJoin!(toMember(joined)))))
       },
-      onLeft: (identifier, member, reason) => {
+      onLeft: (identifier, left, reason) => {
         memberships(-1)
         if (this.members.size(identifier) === 0) rooms(-1)
         this.#actors
           .get(identifier)
           ?.offer((handlers) =>
-            this.#handling("onLeave", handlers.onLeave && (() => handlers.onLeave!(member, reason)))
+            this.#handling("onLeave", handlers.onLeave && (() => handlers.onLeave!(toMember(left), reason)))
           )
       }
     })
@@ -92,9 +92,16 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
     return Math.max(this.members.roomCount, this.#actors.size) >= this.#options.maxRooms
   }
 
-  /** Traces what is done in or with a room, by kind and never by name. */
+  /**
+   * Traces what is done in or with a room, by kind and never by name; where somebody traces, since a span costs more
+   * than most of what is traced.
+   */
   span<A, E, R>(name: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    return Effect.withSpan(effect, `Rooms.${name}`, { attributes: this.#attributes })
+    return Effect.withFiber((fiber) =>
+      fiber.cache.tracer === undefined
+        ? effect
+        : Effect.withSpan(effect, `Rooms.${name}`, { attributes: this.#attributes, captureStackTrace: false })
+    )
   }
 
   /** A handler that throws before it returns an effect has died within its span. */

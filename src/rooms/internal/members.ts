@@ -8,8 +8,8 @@ import * as RoomState from "../RoomState.ts"
 
 /** Called in the step in which the change happens; must not throw. */
 export interface MembersEvents<Data> {
-  readonly onJoined: (identifier: string, member: Member<Data>) => void
-  readonly onLeft: (identifier: string, member: Member<Data>, reason: string) => void
+  readonly onJoined: (identifier: string, joined: RoomState.Membership<Data>) => void
+  readonly onLeft: (identifier: string, left: RoomState.Membership<Data>, reason: string) => void
 }
 
 export class Members<Data> {
@@ -57,7 +57,7 @@ export class Members<Data> {
         unlink?.()
       })
     }
-    if (joined._tag === "Joined") this.#events.onJoined(identifier, toMember(joined.membership))
+    if (joined._tag === "Joined") this.#events.onJoined(identifier, joined.membership)
     return joined.membership
   }
 
@@ -77,7 +77,7 @@ export class Members<Data> {
     this.#state = state
     if (left === undefined) return false
     this.#undoOf(left.generation)
-    this.#events.onLeft(identifier, toMember(left), reason)
+    this.#events.onLeft(identifier, left, reason)
     return true
   }
 

@@ -7,10 +7,12 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import type { Channels } from "../../channels/Channels.ts"
 import { CurrentReceiver, type Receiver } from "../../channels/Subscription.ts"
+import type { Attach } from "../../channels/Sink.ts"
 import type { Ref } from "../../Ref.ts"
+import type { Member } from "../Member.ts"
+import type * as RoomState from "../RoomState.ts"
 import type { Handlers, JoinOptions, JoinRequest, MemberOptions, Membership, PublishRequest, Room } from "../Room.ts"
 import type { Events, RoomEvent } from "../RoomApi.ts"
 import { NotAllowed, type RoomError, TooManyJoins, TooManyRooms } from "../RoomError.ts"
@@ -20,7 +22,8 @@ import { toMember } from "./members.ts"
 export interface RoomParts<E, Ev extends Events, Data> {
   readonly kind: Kind<Data, Handlers<E, Ev, Data>>
   readonly channel: Channels<E, RoomEvent<Ev>>
-  readonly canJoin: (request: JoinRequest<E, Data>) => Effect.Effect<boolean>
+  /** Nobody is asked where there is none. */
+  readonly canJoin: ((request: JoinRequest<E, Data>) => Effect.Effect<boolean>) | undefined
   readonly canPublish: (request: PublishRequest<E, Ev>) => Effect.Effect<boolean>
   /** Members up to which members may publish. */
   readonly openPublishUpTo: number
@@ -30,109 +33,203 @@ export interface RoomParts<E, Ev extends Events, Data> {
   readonly context: Context.Context<never>
 }
 
-export const makeRoom = <E, Ev extends Events, Data>(parts: RoomParts<E, Ev, Data>, ref: Ref<E>): Room<E, Ev, Data> => {
-  const { channel, kind } = parts
-  const { identifier } = ref
-  const { members } = kind
+/** Closes a scope in this very step, as far as what it holds can be released in one. */
+const closeNow = (scope: Scope.Closeable): void => {
+  const rest = Scope.closeUnsafe(scope, Exit.void)
+  if (rest !== undefined && !Exit.isExit(rest)) Effect.runFork(rest)
+}
 
-  const whoever = (options: MemberOptions | undefined): Effect.Effect<Receiver> =>
-    options?.as === undefined
-      ? Effect.map(CurrentReceiver, (receiver) => receiver ?? { id: parts.nextId() })
-      : Effect.succeed(options.as)
+const toEvent = <Ev extends Events>(event: string, data: unknown) => ({ event, data }) as RoomEvent<Ev>
 
-  /** Joins in a scope of its own, which goes with the membership: one that lives on collects nothing of those that ended. */
-  const joinIn = (place: Scope.Closeable, data: Data, options: JoinOptions<Ev> | undefined) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function* () {
-        const member = yield* whoever(options)
-        const granted = member.quota?.join() ?? "granted"
-        if (granted === "tooOften") return yield* kind.refuse(new TooManyJoins({}))
-        if (granted === "tooMany") return yield* kind.refuse(new TooManyRooms({ of: "member" }))
-        const { quota } = member
-        if (quota !== undefined)
-          yield* Scope.addFinalizer(
-            place,
-            Effect.sync(() => quota.leave())
-          )
-        const allowed = yield* restore(parts.canJoin({ ref, member, data }))
-        if (!allowed) return yield* kind.refuse(new NotAllowed({ action: "join" }))
-        const attachMember = options?.attach
-        const attach = attachMember && (yield* Scope.provide(restore(channel.reserve(ref)), place))
-        const joined = yield* kind.join(
-          identifier,
-          member,
-          data,
-          attachMember && (() => attachMember(attach!)),
-          restore
+/** A room asked for. It holds nothing, and there may be many: what it offers is made when it is used. */
+class Face<E, Ev extends Events, Data> implements Room<E, Ev, Data> {
+  readonly #parts: RoomParts<E, Ev, Data>
+  readonly ref: Ref<E>
+
+  constructor(parts: RoomParts<E, Ev, Data>, ref: Ref<E>) {
+    this.#parts = parts
+    this.ref = ref
+  }
+
+  get name(): string {
+    return this.ref.identifier
+  }
+
+  get join(): Room<E, Ev, Data>["join"] {
+    return (data, options) =>
+      Effect.flatMap(Effect.scope, (scope) =>
+        this.#span(
+          "join",
+          Effect.suspend(() => this.#joinIn(Scope.forkUnsafe(scope), data, options))
         )
-        const leave = () => members.leave(identifier, member.id, "left", joined.generation)
-        yield* Scope.addFinalizer(place, Effect.sync(leave))
-        members.onEnd(identifier, joined, () => Effect.runSync(Scope.close(place, Exit.void)))
-        const membership: Membership<E, Data> = { ref, member: toMember(joined), leave, [Symbol.dispose]: leave }
-        return membership
-      }).pipe(Effect.onError((cause) => Scope.close(place, Exit.failCause(cause))))
-    )
+      )
+  }
 
-  const callWith = (handler: (event: RoomEvent<Ev>) => void): (() => void) => {
+  get open(): Room<E, Ev, Data>["open"] {
+    return (data, options) =>
+      this.#span(
+        "join",
+        Effect.suspend(() => this.#joinIn(Scope.makeUnsafe(), data, options))
+      )
+  }
+
+  get leave(): Room<E, Ev, Data>["leave"] {
+    return (member) => Effect.sync(() => this.#parts.kind.members.leave(this.name, member.id, "left"))
+  }
+
+  get members(): Room<E, Ev, Data>["members"] {
+    return Effect.sync(() => this.#parts.kind.members.of(this.name))
+  }
+
+  get size(): Room<E, Ev, Data>["size"] {
+    return Effect.sync(() => this.#parts.kind.members.size(this.name))
+  }
+
+  get broadcast(): Room<E, Ev, Data>["broadcast"] {
+    return (event, data, options) => this.#parts.channel.publish(this.ref, toEvent(event, data), options)
+  }
+
+  get publish(): Room<E, Ev, Data>["publish"] {
+    return (event, data, options) => this.#span("publish", this.#publish(toEvent(event, data), options))
+  }
+
+  get subscribe(): Room<E, Ev, Data>["subscribe"] {
+    const subscribe = (options?: unknown) =>
+      Predicate.isFunction(options)
+        ? this.#callWith(options as (event: RoomEvent<Ev>) => void)
+        : this.#parts.channel.subscribe(this.ref, options as {})
+    return subscribe as Room<E, Ev, Data>["subscribe"]
+  }
+
+  get close(): Room<E, Ev, Data>["close"] {
+    return (reason) => Effect.sync(() => this.#parts.kind.close(this.name, reason))
+  }
+
+  #span<A, Err, R>(name: string, effect: Effect.Effect<A, Err, R>): Effect.Effect<A, Err, R> {
+    return this.#parts.kind.span(name, effect)
+  }
+
+  #whoever(fiber: Fiber.Fiber<unknown, unknown>, options: MemberOptions | undefined): Receiver {
+    return options?.as ?? fiber.getRef(CurrentReceiver) ?? { id: this.#parts.nextId() }
+  }
+
+  /**
+   * Joins in a scope of its own, which goes with the membership: one that lives on collects nothing of those that
+   * ended. What is asked for first is given back last.
+   */
+  #joinIn(place: Scope.Closeable, data: Data, options: JoinOptions<Ev> | undefined) {
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.onError(
+        Effect.withFiber((fiber) => this.#take(place, this.#whoever(fiber, options), data, options?.attach, restore)),
+        (cause) => Scope.close(place, Exit.failCause(cause))
+      )
+    )
+  }
+
+  #take(
+    place: Scope.Closeable,
+    member: Receiver,
+    data: Data,
+    attachMember: JoinOptions<Ev>["attach"],
+    restore: <A, Err>(effect: Effect.Effect<A, Err>) => Effect.Effect<A, Err>
+  ): Effect.Effect<Membership<E, Data>, RoomError> {
+    const { ref } = this
+    const { canJoin, channel, kind } = this.#parts
+    const { quota } = member
+    const granted = quota?.join() ?? "granted"
+    if (granted === "tooOften") return kind.refuse(new TooManyJoins({}))
+    if (granted === "tooMany") return kind.refuse(new TooManyRooms({ of: "member" }))
+    let leave: (() => boolean) | undefined
+    let closed = false
+    const release = Scope.addFinalizerExit(place, () => {
+      closed = true
+      leave?.()
+      quota?.leave()
+      return Effect.void
+    })
+    const enter = (attach?: Attach<RoomEvent<Ev>>) =>
+      Effect.map(
+        kind.join(this.name, member, data, attach && attachMember && (() => attachMember(attach)), restore),
+        (joined): Membership<E, Data> => {
+          const leaveAgain = () => kind.members.leave(this.name, member.id, "left", joined.generation)
+          leave = leaveAgain
+          kind.members.onEnd(this.name, joined, () => closeNow(place))
+          // The scope may have closed while the join was under way.
+          if (closed) leaveAgain()
+          return new Place(ref, joined, leaveAgain)
+        }
+      )
+    const reserved =
+      attachMember === undefined ? enter() : Effect.flatMap(restore(Scope.provide(channel.reserve(ref), place)), enter)
+    const allowed =
+      canJoin === undefined
+        ? reserved
+        : Effect.flatMap(restore(canJoin({ ref, member, data })), (yes) =>
+            yes ? reserved : kind.refuse(new NotAllowed({ action: "join" }))
+          )
+    return Effect.andThen(release, allowed)
+  }
+
+  #callWith(handler: (event: RoomEvent<Ev>) => void): () => void {
     const call = (event: RoomEvent<Ev>) =>
       Effect.ignoreCause(
         Effect.sync(() => handler(event)),
         { log: "Error", message: "a room's subscriber threw" }
       )
-    const read = Effect.flatMap(channel.subscribe(ref), ({ stream }) => Stream.runForEach(stream, call))
-    const fiber = Effect.runForkWith(parts.context)(Effect.scoped(read))
+    const read = Effect.flatMap(this.#parts.channel.subscribe(this.ref), (events) => events.runForEach(call))
+    const fiber = Effect.runForkWith(this.#parts.context)(Effect.scoped(read))
     return () => {
       Effect.runFork(Fiber.interrupt(fiber))
     }
   }
 
-  const publish = (message: RoomEvent<Ev>, options: MemberOptions | undefined): Effect.Effect<void, RoomError> =>
-    Effect.gen(function* () {
-      const member = yield* whoever(options)
-      const request = { ref, member, message }
-      const allowed = members.size(identifier) <= parts.openPublishUpTo && (yield* parts.canPublish(request))
-      if (!allowed) return yield* kind.refuse(new NotAllowed({ action: "publish" }))
+  #publish(message: RoomEvent<Ev>, options: MemberOptions | undefined): Effect.Effect<void, RoomError> {
+    const { canPublish, channel, kind, openPublishUpTo } = this.#parts
+    return Effect.withFiber((fiber) => {
+      const member = this.#whoever(fiber, options)
+      const request = { ref: this.ref, member, message }
       // What goes out because of it is the member's doing, whichever fiber does it.
       const onBehalf = Effect.provideService(CurrentReceiver, member)
-      const broadcast = onBehalf(channel.publish(ref, message, { except: member }))
-      const handled = yield* kind.tell(identifier, (handlers) =>
+      const broadcast = onBehalf(channel.publish(this.ref, message, { except: member }))
+      const handle = kind.tell(this.name, (handlers) =>
         handlers.onMessage === undefined
           ? broadcast
           : onBehalf(
-              kind.span(
+              this.#span(
                 "onMessage",
                 Effect.suspend(() => handlers.onMessage!(request))
               )
             )
       )
-      if (!handled) yield* broadcast
+      const published = Effect.flatMap(handle, (handled) => (handled ? Effect.void : broadcast))
+      const refused = Effect.suspend(() => kind.refuse(new NotAllowed({ action: "publish" })))
+      if (kind.members.size(this.name) > openPublishUpTo) return refused
+      return Effect.flatMap(canPublish(request), (yes) => (yes ? published : refused))
     })
-
-  const toEvent = (event: string, data: unknown) => ({ event, data }) as RoomEvent<Ev>
-  return {
-    ref,
-    name: identifier,
-    join: (data, options) =>
-      Effect.flatMap(Effect.scope, (scope) =>
-        kind.span(
-          "join",
-          Effect.suspend(() => joinIn(Scope.forkUnsafe(scope), data, options))
-        )
-      ),
-    open: (data, options) =>
-      kind.span(
-        "join",
-        Effect.suspend(() => joinIn(Scope.makeUnsafe(), data, options))
-      ),
-    leave: (member) => Effect.sync(() => members.leave(identifier, member.id, "left")),
-    members: Effect.sync(() => members.of(identifier)),
-    size: Effect.sync(() => members.size(identifier)),
-    broadcast: (event, data, options) => channel.publish(ref, toEvent(event, data), options),
-    publish: (event, data, options) => kind.span("publish", publish(toEvent(event, data), options)),
-    subscribe: ((options?: unknown) =>
-      Predicate.isFunction(options)
-        ? callWith(options as (event: RoomEvent<Ev>) => void)
-        : channel.subscribe(ref, options as {})) as Room<E, Ev, Data>["subscribe"],
-    close: (reason) => Effect.sync(() => kind.close(identifier, reason))
   }
 }
+
+/** A place in a room. */
+class Place<E, Data> implements Membership<E, Data> {
+  readonly ref: Ref<E>
+  readonly leave: () => boolean
+  readonly #joined: RoomState.Membership<Data>
+
+  constructor(ref: Ref<E>, joined: RoomState.Membership<Data>, leave: () => boolean) {
+    this.ref = ref
+    this.leave = leave
+    this.#joined = joined
+  }
+
+  get member(): Member<Data> {
+    return toMember(this.#joined)
+  }
+
+  [Symbol.dispose](): void {
+    this.leave()
+  }
+}
+
+/** The face of one room. */
+export const makeRoom = <E, Ev extends Events, Data>(parts: RoomParts<E, Ev, Data>, ref: Ref<E>): Room<E, Ev, Data> =>
+  new Face(parts, ref)

@@ -10,7 +10,8 @@ import { FakeWriter, HandTurn, wsFrame } from "../../support/outbound.ts"
 const make = (limits = { outboxBytes: 1e9, outboxMessages: 1e9 }) => {
   const turn = new HandTurn()
   const flusher = new Flusher(turn)
-  const room = () => new Batch<string>({ flusher, encode: (text) => text, onDelivered: () => {} })
+  const room = (everybody = false) =>
+    new Batch<string>({ flusher, encode: (text) => text, everybody, onDelivered: () => {} })
   const member = (id: string, onOverflow = () => {}) => {
     const writer = new FakeWriter()
     const outbox = new Outbox({
@@ -47,6 +48,24 @@ describe("Flusher: one order and one write", () => {
     one.send("8", [])
     turn.end()
     assert.deepStrictEqual(a.writer.writes, [["1", "2", "3", "4", "5", "6", "7", "8"]])
+  })
+
+  it("what goes to everybody stands where it was sent, and comes to those who are in no room as well", () => {
+    const { member, room, turn } = make()
+    const [one, all] = [room(), room(true)]
+    const [inside, outside] = [member("inside"), member("outside")]
+    for (const { join } of [inside, outside]) join(all)
+    inside.join(one)
+    one.send("1", [])
+    all.send("2", [])
+    inside.reply("3")
+    all.send("not for inside", ["inside"])
+    one.send("4", [])
+    turn.end()
+    all.send("5", [])
+    turn.end()
+    assert.deepStrictEqual(inside.writer.writes, [["1", "2", "3", "4"], ["5"]])
+    assert.deepStrictEqual(outside.writer.writes, [["2", "not for inside"], ["5"]])
   })
 
   it("those who are in one of the rooms get that room's, and what they have of their own", () => {
@@ -171,8 +190,8 @@ describe("Flusher: the end of the turn", () => {
 
   it("keeps nothing of a turn that is over", async () => {
     const { member, room, turn } = make()
-    const gone = Array.from({ length: 3 }, () => {
-      const batch = room()
+    const gone = [true, false].map((everybody) => {
+      const batch = room(everybody)
       const a = member("a")
       const leave = a.join(batch)
       batch.send("1", [])

@@ -40,7 +40,8 @@ describe("Frames", () => {
 
   const Step = Schema.TaggedUnion({
     Push: { bytes: Schema.Literals([0, 1, 125, 126, 300]) },
-    Slice: { from: Schema.Literals([0, 1, 2, 3, 5]), count: Schema.Literals([1, 2, 3, 9]) }
+    Slice: { from: Schema.Literals([0, 1, 2, 3, 5]), count: Schema.Literals([1, 2, 3, 9]) },
+    Clear: {}
   })
 
   it.prop(
@@ -49,11 +50,15 @@ describe("Frames", () => {
     ([steps]) => {
       const frames = new Frames()
       const pushed: Array<Buffer> = []
+      let places = 0
       for (const step of steps) {
         if (step._tag === "Push") {
           const frame = wsFrame(String(pushed.length).padEnd(step.bytes, "x"))
           pushed.push(frame)
-          frames.push(frame, pushed.length)
+          frames.push(frame, places++)
+        } else if (step._tag === "Clear") {
+          pushed.length = 0
+          frames.clear()
         } else {
           const to = Math.min(step.from + step.count, pushed.length)
           if (to <= step.from) continue
@@ -62,6 +67,7 @@ describe("Frames", () => {
           assert.isTrue(frames.slice(step.from, to).equals(expected))
         }
         assert.strictEqual(frames.length, pushed.length)
+        if (pushed.length > 0) assert.strictEqual(frames.place(pushed.length - 1), places - 1)
         assert.strictEqual(frames.bytes, Buffer.concat(pushed).length)
       }
     },
