@@ -239,7 +239,7 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
     return number
   }
 
-  const attach = Effect.fnUntraced(function* (
+  const attachReader = Effect.fnUntraced(function* (
     ref: Ref<E>,
     subscribeOptions: SubscribeOptions<A> | undefined,
     scope: Scope.Closeable
@@ -267,7 +267,7 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
         ? Effect.void
         : restore(Scope.provide(interest(ref.identifier), scope))
       ).pipe(
-        Effect.andThen(attach(ref, subscribeOptions, scope)),
+        Effect.andThen(attachReader(ref, subscribeOptions, scope)),
         Effect.onExit((exit) => (Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void))
       )
     )

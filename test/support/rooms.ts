@@ -34,7 +34,6 @@ export type BoardRooms = Rooms.Rooms<Place, BoardEvents, string>
 export type BoardRoom = Room.Room<Place, BoardEvents, string>
 export type BoardHandlers = Room.Handlers<Place, BoardEvents, string>
 export type BoardEvent = RoomApi.RoomEvent<BoardEvents>
-export type Membership = Room.Membership<Place, string>
 
 /** A connection whose socket the test closes. */
 export class FakeConnection implements Connection.Connection {

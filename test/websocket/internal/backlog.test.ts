@@ -45,7 +45,7 @@ const make = (policy: Policy, bounds = limits) => {
   return { backlog, drops, add, take }
 }
 
-const said = (feed: number, seq: number, bytes = 10, key: unknown = undefined): Message => ({
+const said = (feed: number, seq: number, bytes = 10, key?: unknown): Message => ({
   text: `${feed}:${seq}`,
   bytes,
   mark: { feed: feeds[feed]!, seq, key }

@@ -148,40 +148,40 @@ describe("Budget", () => {
   })
 })
 
-describe("Budget and Outbox", () => {
-  const makeOutbox = (budget: Budget, outboxBytes = 1e9) => {
-    const turn = new HandTurn()
-    const flusher = new Flusher(turn)
-    const writer = new FakeWriter()
-    writer.room = 0
-    const seen = { overflows: 0, destroyed: 0, writtenLate: false }
-    const outbox = new Outbox({
-      writer: {
-        get open() {
-          return true
-        },
-        congested: false,
-        write: (runs, bytes) => {
-          if (seen.overflows > 0) seen.writtenLate = true
-          writer.write(runs, bytes)
-        },
-        unsentBytes: writer.unsentBytes
+const makeOutbox = (budget: Budget, outboxBytes = 1e9) => {
+  const turn = new HandTurn()
+  const flusher = new Flusher(turn)
+  const writer = new FakeWriter()
+  writer.room = 0
+  const seen = { overflows: 0, destroyed: 0, writtenLate: false }
+  const outbox = new Outbox({
+    writer: {
+      get open() {
+        return true
       },
-      limits: { outboxBytes, outboxMessages: 1e9 },
-      flusher,
-      budget,
-      onOverflow: () => void seen.overflows++,
-      destroy: () => void seen.destroyed++
-    })
-    const batch = new Batch<string>({ flusher, encode: (text) => text, onDelivered: () => {} })
-    batch.join(outbox, "a")
-    const write = (bytes: number) => {
-      outbox.offer(wsFrame("x".repeat(bytes - 4)))
-      turn.end()
-    }
-    return { outbox, batch, turn, writer, seen, write }
+      congested: false,
+      write: (runs, bytes) => {
+        if (seen.overflows > 0) seen.writtenLate = true
+        writer.write(runs, bytes)
+      },
+      unsentBytes: writer.unsentBytes
+    },
+    limits: { outboxBytes, outboxMessages: 1e9 },
+    flusher,
+    budget,
+    onOverflow: () => void seen.overflows++,
+    destroy: () => void seen.destroyed++
+  })
+  const batch = new Batch<string>({ flusher, encode: (text) => text, onDelivered: () => {} })
+  batch.join(outbox, "a")
+  const write = (bytes: number) => {
+    outbox.offer(wsFrame("x".repeat(bytes - 4)))
+    turn.end()
   }
+  return { outbox, batch, turn, writer, seen, write }
+}
 
+describe("Budget and Outbox", () => {
   it("an outbox that is cut takes nothing more; cut again, it lets go of what it has", () => {
     const budget = new Budget(16_000)
     const { outbox, seen, write } = makeOutbox(budget)
