@@ -289,10 +289,7 @@ export class Outbox implements Debtor {
     const before = backlog.bytes
     for (const { frames, from, to } of runs) {
       for (let index = from; index < to; index++) {
-        if (backlog.add(frames, index, unsent, messages)) continue
-        this.#release(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
-        if (!this.#ended) this.#overflow()
-        return
+        if (!backlog.add(frames, index, unsent, messages)) return this.#overflow()
       }
     }
     if (backlog.bytes > before) this.#options.budget.wait(this, backlog.bytes - before)
@@ -321,7 +318,10 @@ export class Outbox implements Debtor {
     this.#head = 0
   }
 
+  /** What was taken before goes out all the same. */
   #overflow(): void {
+    this.#release(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
+    if (this.#ended) return
     this.#ended = true
     this.#runs = []
     this.#options.onOverflow()

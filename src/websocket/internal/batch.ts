@@ -133,7 +133,7 @@ export class Batch<in A> implements Sink<A> {
     for (const id of except) this.#leaveOut(id, frames.length)
     const frame = toFrame === undefined ? textFrame(text) : toFrame(text)
     frames.push(frame, flusher.nextPlace(), markOf?.(message, seq))
-    const bytes = frame.length * this.#seats.size
+    const bytes = frame.length * Math.max(0, this.#seats.size - except.length)
     if (frames.bytes >= fullAt) flusher.flush()
     return bytes
   }

@@ -71,11 +71,14 @@ export class Flusher {
     this.#batches = []
     this.#wide = []
     const turn = this.turn++
-    for (const batch of batches) batch.flush(turn)
-    const outboxes = this.#outboxes
-    this.#outboxes = []
-    for (const outbox of outboxes) outbox.flush()
-    for (const batch of batches) batch.recycle()
-    this.#scheduled = scheduled
+    try {
+      for (const batch of batches) batch.flush(turn)
+      const outboxes = this.#outboxes
+      this.#outboxes = []
+      for (const outbox of outboxes) outbox.flush()
+      for (const batch of batches) batch.recycle()
+    } finally {
+      this.#scheduled = scheduled
+    }
   }
 }

@@ -124,6 +124,8 @@ export class Peer {
   /** Set by the route whose client has to send the first message. */
   awaitsHello = false
   #closed = false
+  /** Whether it was found too slow. */
+  #cut = false
   #closeCode: number | undefined
 
   constructor(ws: WebSocket, socket: Duplex, options: PeerOptions) {
@@ -149,7 +151,9 @@ export class Peer {
 
   /** Who is cut again and again is told not to come back. */
   #tooSlow(): void {
-    if (!this.open) return
+    // Closing writes what is held, which may be too much in its turn: that is the same cut.
+    if (!this.open || this.#cut) return
+    this.#cut = true
     const repeated = this.#isRepeat()
     this.close(repeated ? CloseCode.repeatedlySlow : CloseCode.slowConsumer, "the client takes its messages too slowly")
   }

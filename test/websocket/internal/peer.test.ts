@@ -92,3 +92,15 @@ describe.each(["", "permessage-deflate"])("the end of a peer (%s)", (extensions)
     assert.strictEqual(seen.cuts, 1)
   })
 })
+
+describe("a peer that is too slow", () => {
+  it("is cut once, however much it was still to be sent", () => {
+    const { peer, room, seen, socket } = make("", { outboxBytes: 20, outboxMessages: 1e9 })
+    socket.room = 0
+    const batch = room()
+    batch.join(peer.outbox, "a")
+    for (let n = 0; n < 20; n++) batch.send("ten bytes.", [])
+    peer.act("slowConsumer")
+    assert.strictEqual(seen.cuts, 1)
+  })
+})
