@@ -7,10 +7,13 @@ import type { Receiver } from "../channels/Subscription.ts"
 import type { AnyRef } from "../Ref.ts"
 import type { Connection } from "../rooms/Connection.ts"
 import type { Room } from "../rooms/Room.ts"
-import type { Events } from "../rooms/RoomApi.ts"
+import type { Events, RoomEvent } from "../rooms/RoomApi.ts"
+import type { RoomError } from "../rooms/RoomError.ts"
 import * as CloseCode from "./CloseCode.ts"
 import type { Directory, Entry } from "./internal/directory.ts"
+import type { Rooms } from "./internal/rooms.ts"
 import { RoomsServer } from "./RoomsServer.ts"
+import type { As } from "./Session.ts"
 import type { Fields, WebSocketRoute } from "./WebSocketRoute.ts"
 
 /** Finds and closes connections. A connection is here from its upgrade until its socket is closed. */
@@ -56,6 +59,16 @@ export interface Connections<Out, Principal, Data = unknown> extends Registry<Pr
     message: Out,
     options?: { readonly except?: Receiver | ReadonlyArray<Receiver> | undefined }
   ) => Effect.Effect<number>
+  /**
+   * Makes a connection of the route a member of a room on the server's own account, like `join` of its session, until it
+   * leaves or ends. False when it is not there. Fails like `Room.join`.
+   */
+  readonly join: <E, Ev extends Events, Member>(
+    id: string,
+    room: Room<E, Ev, Member>,
+    data: Member,
+    ...as: As<RoomEvent<Ev>, Out>
+  ) => Effect.Effect<boolean, RoomError>
   /** Closes one connection of the route, like `Everywhere.disconnect`. */
   readonly disconnect: (id: string, code?: number, reason?: string) => Effect.Effect<boolean>
 }
@@ -114,6 +127,12 @@ export const of = <In, Out, Params extends Fields, Query extends Fields, Princip
           const { everybody } = directory.route(route) ?? {}
           if (everybody === undefined || everybody.send(message as never, except) === 0) return 0
           return everybody.size - new Set(except.filter((id) => entries().has(id))).size
+        }),
+      join: (id, room, data, ...[as]) =>
+        Effect.suspend(() => {
+          // What the route itself has added takes its messages.
+          const own = entries().get(id)?.own as Rooms<Out> | undefined
+          return own === undefined ? Effect.succeed(false) : Effect.as(own.open(room, data, as), true)
         }),
       disconnect: (id, code = CloseCode.kicked, reason = "") =>
         Effect.sync(

@@ -8,6 +8,7 @@ import type { AnyRef } from "../../Ref.ts"
 import type { Connection } from "../../rooms/Connection.ts"
 import type { Batch } from "./batch.ts"
 import type { Peer } from "./peer.ts"
+import type { Rooms } from "./rooms.ts"
 import { everybody, type Wires } from "./wires.ts"
 
 /** One connection, or all of one user. */
@@ -23,6 +24,8 @@ export interface Entry {
   readonly route: object
   readonly connection: Connection
   readonly peer: Peer
+  /** The rooms it is in. */
+  readonly own: Rooms<never>
 }
 
 /** The connections of one route. */

@@ -41,6 +41,13 @@ export class Rooms<Out> {
     as?: (event: RoomEvent<Ev>) => Out
   ) => room.join(data, { as: this.#connection, attach: (attach) => this.#attach(attach, room.ref, as) })
 
+  /** Joins until the connection leaves or ends. */
+  readonly open = <E, Ev extends Events, Member>(
+    room: Room<E, Ev, Member>,
+    data: Member,
+    as?: (event: RoomEvent<Ev>) => Out
+  ) => room.open(data, { as: this.#connection, attach: (attach) => this.#attach(attach, room.ref, as) })
+
   readonly leave = <E, Ev extends Events, Member>(room: Room<E, Ev, Member>) => room.leave(this.#connection)
 
   readonly all: Effect.Effect<ReadonlyArray<AnyRef>> = Effect.sync(() => this.#places.map(({ ref }) => ref))

@@ -23,6 +23,7 @@ import type { RoomsServer } from "../RoomsServer.ts"
 import type { InvalidMessage, Session } from "../Session.ts"
 import type { Batch } from "./batch.ts"
 import type { Decoded } from "./codec.ts"
+import type { Entry } from "./directory.ts"
 import type { Identified } from "./handshake.ts"
 import { Inbox, type InboxOptions } from "./inbox.ts"
 import * as metrics from "./metrics.ts"
@@ -88,7 +89,7 @@ const itself = <A>(message: A): A => message
 
 /** One connection of a route, as its handler and as others see it. */
 class Live<In, Out, Params, Query, Principal, Data>
-  implements Session<In, Out, Params, Query, Principal, Data>, Connection<Principal, Data>, InboxOptions
+  implements Session<In, Out, Params, Query, Principal, Data>, Connection<Principal, Data>, InboxOptions, Entry
 {
   readonly #parts: RouteParts<In, Out, Params, Query, Principal, Data>
   readonly #accepted: Identified<Params, Query, Principal>
@@ -133,7 +134,7 @@ class Live<In, Out, Params, Query, Principal, Data>
     const userRates = accepted.user && acceptor.admission.ratesOf(accepted.user, parts.now())
     const receiver = new Receiver(parts, this, peer, this.#inbox, userRates)
     peer.listen({ onText: (text, bytes) => receiver.receive(text, bytes), onClose: (code) => this.#closed(code) })
-    directory.add({ route: parts.route, connection: this, peer })
+    directory.add(this)
     const leave = parts.everybody.join(peer.outbox, this.id)
     this.onClose(leave)
   }
@@ -164,6 +165,20 @@ class Live<In, Out, Params, Query, Principal, Data>
   die(error: unknown): void {
     this.#defect ??= { error }
     this.#fiber?.interruptUnsafe()
+  }
+
+  // As the directory sees it.
+
+  get route(): object {
+    return this.#parts.route
+  }
+
+  get peer(): Peer {
+    return this.#peer
+  }
+
+  get own(): Rooms<Out> {
+    return (this.#rooms ??= new Rooms(this, this.#peer.outbox, this.#parts.wires))
   }
 
   // As others see it.
@@ -220,24 +235,20 @@ class Live<In, Out, Params, Query, Principal, Data>
     return this.#abort.signal
   }
 
-  get #own(): Rooms<Out> {
-    return (this.#rooms ??= new Rooms(this, this.#peer.outbox, this.#parts.wires))
-  }
-
   get join(): Session<In, Out, Params, Query, Principal, Data>["join"] {
-    return this.#own.join
+    return this.own.join
   }
 
   get leave(): Session<In, Out, Params, Query, Principal, Data>["leave"] {
-    return this.#own.leave
+    return this.own.leave
   }
 
   get rooms(): Session<In, Out, Params, Query, Principal, Data>["rooms"] {
-    return this.#own.all
+    return this.own.all
   }
 
   get forward(): Session<In, Out, Params, Query, Principal, Data>["forward"] {
-    return this.#own.forward
+    return this.own.forward
   }
 
   // From the handler's start to its end.
