@@ -26,6 +26,7 @@ import { textFrame } from "./frame.ts"
 import * as Handshake from "./handshake.ts"
 import * as metrics from "./metrics.ts"
 import { defaultInvalidReply } from "./receiver.ts"
+import * as Services from "./services.ts"
 import * as SessionRunner from "./session.ts"
 import { Wires } from "./wires.ts"
 
@@ -99,6 +100,7 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
   const clock = yield* Clock.Clock
   const turn = yield* Turn.make
   const context = yield* Effect.context()
+  const base = Services.shared(context)
   const open = Metric.withAttributes(metrics.connections, { route: path })
   let connections = 0
   const count = (change: number) => open.updateUnsafe((connections += change), context)
@@ -179,10 +181,17 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
     const scope = Context.get(requestContext, Scope.Scope) as Scope.Closeable
     HttpEffect.scopeDisableClose(scope)
     abandon(requestContext, accepted.request)
-    SessionRunner.run(parts, { address, params, principal, query, user }, data, peer, requestContext, () => {
-      count(-1)
-      Effect.runForkWith(context)(Scope.close(scope, Exit.void)).addObserver(over)
-    })
+    SessionRunner.run(
+      parts,
+      { address, params, principal, query, user },
+      data,
+      peer,
+      Services.over(base, requestContext),
+      () => {
+        count(-1)
+        Effect.runForkWith(context)(Scope.close(scope, Exit.void)).addObserver(over)
+      }
+    )
     return Effect.succeed(upgraded)
   }
   const answer = Effect.uninterruptibleMask((restore) =>

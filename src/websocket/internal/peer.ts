@@ -38,22 +38,39 @@ const copyUpTo = 64 * 1024
 const enough = 64 * 1024
 
 /** Writes to the raw socket: one system call for everything, as a rule. `onTaken` is called for each write. */
-const rawWriter = (ws: WebSocket, socket: Duplex, onTaken: (() => void) | undefined): Writer => ({
-  get open() {
-    return ws.readyState === ws.OPEN
-  },
-  get congested() {
-    return socket.writableLength >= enough
-  },
-  write: (runs, bytes) => {
+class RawWriter implements Writer {
+  readonly #ws: WebSocket
+  readonly #socket: Duplex
+  readonly #onTaken: (() => void) | undefined
+
+  constructor(ws: WebSocket, socket: Duplex, onTaken: (() => void) | undefined) {
+    this.#ws = ws
+    this.#socket = socket
+    this.#onTaken = onTaken
+  }
+
+  get open(): boolean {
+    return this.#ws.readyState === this.#ws.OPEN
+  }
+
+  get congested(): boolean {
+    return this.#socket.writableLength >= enough
+  }
+
+  unsentBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  write(runs: ReadonlyArray<Run>, bytes: number): void {
+    const socket = this.#socket
+    const onTaken = this.#onTaken
     if (runs.length === 1) return void socket.write(slice(runs[0]!), onTaken)
     if (bytes <= copyUpTo) return void socket.write(Buffer.concat(runs.map(slice), bytes), onTaken)
     socket.cork()
     for (const run of runs) socket.write(slice(run), run === runs.at(-1) ? onTaken : undefined)
     socket.uncork()
-  },
-  unsentBytes: () => socket.writableLength
-})
+  }
+}
 
 const slice = ({ frames, from, to }: Run): Buffer => frames.slice(from, to)
 
@@ -117,6 +134,7 @@ export class Peer {
   readonly #socket: Duplex
   readonly outbox: Outbox
   readonly #isRepeat: () => boolean
+  #events: PeerEvents | undefined
   /** Set by the inbox while the socket is not being read. */
   paused = false
   /** Valid messages received; counted by the receiver. */
@@ -134,7 +152,7 @@ export class Peer {
     const onTaken = options.backlog && (() => this.outbox.writeTaken())
     this.outbox = new Outbox({
       ...options,
-      writer: ws.extensions === "" ? rawWriter(ws, socket, onTaken) : compressingWriter(ws, onTaken),
+      writer: ws.extensions === "" ? new RawWriter(ws, socket, onTaken) : compressingWriter(ws, onTaken),
       onOverflow: () => this.#tooSlow(),
       destroy: () => this.terminate()
     })
@@ -143,9 +161,10 @@ export class Peer {
     ws.on("error", (error: Error & { readonly code?: string }) => {
       this.#closeCode ??= violationCodes.get(error.code ?? "") ?? (error.code?.startsWith("WS_ERR") ? 1002 : undefined)
     })
-    ws.on("close", () => {
+    ws.on("close", (code: number) => {
       this.#closed = true
       options.budget.forget(this.outbox)
+      this.#events?.onClose(this.#closeCode ?? code)
     })
   }
 
@@ -160,12 +179,12 @@ export class Peer {
 
   /** To be called in the step that made the peer, so that no event is missed. */
   listen(events: PeerEvents): void {
+    this.#events = events
     this.#ws.on("message", (data: Buffer, isBinary: boolean) => {
       if (this.#closeCode !== undefined) return
       if (isBinary) this.close(CloseCode.unsupportedData, "binary messages are not supported")
       else events.onText(data.toString(), data.length)
     })
-    this.#ws.on("close", (code) => events.onClose(this.#closeCode ?? code))
   }
 
   get closed(): boolean {

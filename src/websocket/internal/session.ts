@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
+import * as References from "effect/References"
 import { CurrentReceiver, type Ending } from "../../channels/Subscription.ts"
 import { Cursor } from "../../internal/cursor.ts"
 import type { Turn } from "../../internal/turn.ts"
@@ -262,12 +263,18 @@ class Live<In, Out, Params, Query, Principal, Data>
       this.#isAsync = true
       return Effect.promise(() => handled)
     })
-    const scoped = Effect.scoped(handler).pipe(
-      Effect.provideService(CurrentReceiver, this),
-      Effect.provideService(CurrentSession, { route, session: this }),
-      Effect.annotateLogs({ route: path, connection: this.id })
+    // Added to the context rather than provided: that would leave a step on the stack of every connection.
+    const annotations = {
+      ...Context.get(this.#context, References.CurrentLogAnnotations),
+      route: path,
+      connection: this.id
+    }
+    const services = this.#context.pipe(
+      Context.add(CurrentReceiver, this),
+      Context.add(CurrentSession, { route, session: this }),
+      Context.add(References.CurrentLogAnnotations, annotations)
     )
-    this.#fiber = Effect.runForkWith(this.#context)(scoped)
+    this.#fiber = Effect.runForkWith(services)(Effect.scoped(handler))
     if (this.#defect !== undefined) this.#fiber.interruptUnsafe()
     this.#fiber.addObserver((exit) => this.#ended(exit))
   }
