@@ -5,7 +5,6 @@
  * generation: what is late of an earlier one never touches its successor.
  */
 import * as HashMap from "effect/HashMap"
-import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
 
 /** One member of one room. */
@@ -21,13 +20,15 @@ export interface Membership<Data> {
 /** All rooms with members. */
 export interface RoomState<Data> {
   readonly rooms: HashMap.HashMap<string, HashMap.HashMap<string, Membership<Data>>>
-  readonly roomsOf: HashMap.HashMap<string, HashSet.HashSet<string>>
+  /** Most members are in one room, so that is a list. */
+  readonly roomsOf: HashMap.HashMap<string, ReadonlyArray<string>>
 }
 
 /** Nobody anywhere. */
 export const empty = <Data>(): RoomState<Data> => ({ rooms: HashMap.empty(), roomsOf: HashMap.empty() })
 
 const none = HashMap.empty<string>()
+const nowhere: ReadonlyArray<string> = []
 
 const membersOf = <Data>(state: RoomState<Data>, room: string): HashMap.HashMap<string, Membership<Data>> =>
   Option.getOrElse(HashMap.get(state.rooms, room), () => none)
@@ -53,11 +54,11 @@ export const join = <Data>(
   if (Option.isNone(present) && HashMap.size(members) >= capacity) return [state, { _tag: "Full" }]
   const replaced = Option.getOrUndefined(present)
   const membership = replaced === undefined ? request : { ...request, joinedAt: replaced.joinedAt }
-  const rooms = Option.getOrElse(HashMap.get(state.roomsOf, request.member), () => HashSet.empty<string>())
+  const rooms = roomsOf(state, request.member)
   return [
     {
       rooms: HashMap.set(state.rooms, room, HashMap.set(members, request.member, membership)),
-      roomsOf: HashMap.set(state.roomsOf, request.member, HashSet.add(rooms, room))
+      roomsOf: replaced === undefined ? HashMap.set(state.roomsOf, request.member, [...rooms, room]) : state.roomsOf
     },
     replaced === undefined ? { _tag: "Joined", membership } : { _tag: "JoinedAgain", membership, replaced }
   ]
@@ -77,12 +78,11 @@ export const leave = <Data>(
   if (present === undefined || (generation !== undefined && present.generation !== generation))
     return [state, undefined]
   const remaining = HashMap.remove(members, member)
-  const rooms = HashSet.remove(Option.getOrThrow(HashMap.get(state.roomsOf, member)), room)
+  const rooms = roomsOf(state, member).filter((other) => other !== room)
   return [
     {
       rooms: HashMap.isEmpty(remaining) ? HashMap.remove(state.rooms, room) : HashMap.set(state.rooms, room, remaining),
-      roomsOf:
-        HashSet.size(rooms) === 0 ? HashMap.remove(state.roomsOf, member) : HashMap.set(state.roomsOf, member, rooms)
+      roomsOf: rooms.length === 0 ? HashMap.remove(state.roomsOf, member) : HashMap.set(state.roomsOf, member, rooms)
     },
     present
   ]
@@ -101,7 +101,7 @@ export const size = <Data>(state: RoomState<Data>, room: string): number => Hash
 
 /** The rooms a member is in. */
 export const roomsOf = <Data>(state: RoomState<Data>, member: string): ReadonlyArray<string> =>
-  Array.from(Option.getOrElse(HashMap.get(state.roomsOf, member), () => HashSet.empty<string>()))
+  Option.getOrElse(HashMap.get(state.roomsOf, member), () => nowhere)
 
 /** The rooms that have members, with their sizes. */
 export const list = <Data>(state: RoomState<Data>): ReadonlyArray<readonly [room: string, size: number]> =>

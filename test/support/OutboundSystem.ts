@@ -138,7 +138,7 @@ export class System {
 
   #compareRooms(link: Link): void {
     assert.deepStrictEqual(
-      Effect.runSync(link.rooms.all).map(({ identifier }) => identifier),
+      link.rooms.all.map(({ identifier }) => identifier),
       link.naive.places.map(({ name }) => name)
     )
   }
@@ -150,7 +150,7 @@ export class System {
         this.#join(link, command.name, command.wire)
         return this.#compareRooms(link)
       case "Leave": {
-        const left = Effect.runSync(link.rooms.leave(this.rooms.get(Place.ref.make(command.name))))
+        const left = Effect.runSync(this.rooms.get(Place.ref.make(command.name)).leave(link.connection))
         assert.strictEqual(left, this.naive.leave(link.naive, command.name))
         return this.#compareRooms(link)
       }

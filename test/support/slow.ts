@@ -142,7 +142,9 @@ const has = ({ messages }: Client, n: number): boolean => {
   return last !== undefined && last.n >= n
 }
 
-const makeRoute = ({ gap = (gap) => ({ gap }), policy, users = false }: SlowOptions) =>
+const told = (gap: Gap) => ({ gap })
+
+const makeRoute = ({ gap = told, policy, users = false }: SlowOptions) =>
   WebSocketRoute.make("/slow", {
     query,
     incoming: Schema.String,

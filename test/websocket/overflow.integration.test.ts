@@ -5,17 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Connections } from "effect-rooms/websocket"
 import * as Effect from "effect/Effect"
 import { usedHeap } from "../support/memory.ts"
-import {
-  assertWhole,
-  filler,
-  type Gap,
-  inShort,
-  isGap,
-  isNumbered,
-  type Policy,
-  size,
-  startPlace
-} from "../support/slow.ts"
+import { assertWhole, type Gap, isGap, isNumbered, type Policy, size, startPlace } from "../support/slow.ts"
 import { ways } from "../support/ways.ts"
 import { type Client, eventually } from "../support/wsClient.ts"
 
@@ -28,7 +18,11 @@ const policies: ReadonlyArray<{ readonly name: string; readonly policy: Policy }
 
 const gapsOf = (client: Client): ReadonlyArray<Gap> => client.messages.filter(isGap).map(({ gap }) => gap)
 const numbersOf = (client: Client): ReadonlyArray<number> => client.messages.filter(isNumbered).map(({ n }) => n)
-const after = (first: number, last: number) => Array.from({ length: last - first }, (_, index) => first + index + 1)
+const upTo = (first: number, last: number) => Array.from({ length: last - first }, (_, index) => first + index + 1)
+
+const noKey = () => {
+  throw new Error("no key")
+}
 
 let asked = 0
 /** Reads until nothing comes but answers, and so has everything that was sent before. */
@@ -55,7 +49,7 @@ describe.each(ways)("$way,", (way) => {
       await place.publishUntilDropped(150)
       await readAll(slow.client)
       const { dropped, other, published } = place
-      assert.deepStrictEqual(numbersOf(other), after(0, published))
+      assert.deepStrictEqual(numbersOf(other), upTo(0, published))
       assert.deepStrictEqual(gapsOf(other), [])
 
       const numbers = numbersOf(slow.client)
@@ -68,12 +62,12 @@ describe.each(ways)("$way,", (way) => {
       const { to } = gaps.at(-1)!
       const behind = numbers.filter((n) => n > to)
       if (name === "dropOldest") {
-        assert.deepStrictEqual(behind, after(to, published))
+        assert.deepStrictEqual(behind, upTo(to, published))
         assert.isAbove(behind.length * size, 256 * 1024, "as much is kept as there is room for")
       }
       if (name === "dropNewest") assert.strictEqual(to, published)
       if (name === "latest") assert.deepStrictEqual([to, ...behind], [published - 1, published])
-      if (name === "latestBy") assert.deepStrictEqual(numbers.slice(-5), after(published - 5, published))
+      if (name === "latestBy") assert.deepStrictEqual(numbers.slice(-5), upTo(published - 5, published))
 
       await place.publish(1)
       await eventually(() => numbersOf(slow.client).at(-1) === published + 1)
@@ -253,10 +247,7 @@ describe.each(ways)("$way,", (way) => {
   })
 
   it("a key that cannot be told is logged, and everybody gets the message", async () => {
-    const latestBy = () => {
-      throw new Error("no key")
-    }
-    await using place = await startPlace({ way, policy: { latestBy } })
+    await using place = await startPlace({ way, policy: { latestBy: noKey } })
     using one = await place.visit("one")
     using other = await place.visit("other")
     await place.publish(3)

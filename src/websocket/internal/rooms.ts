@@ -2,11 +2,13 @@
  * The rooms and keys whose messages one connection is sent.
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Attach, Attachable } from "../../channels/Sink.ts"
 import type { AnyRef, Ref } from "../../Ref.ts"
 import type { Connection } from "../../rooms/Connection.ts"
 import type { Events, RoomEvent } from "../../rooms/RoomApi.ts"
-import type { Room } from "../../rooms/Room.ts"
+import type { Membership, Room } from "../../rooms/Room.ts"
+import type { RoomError } from "../../rooms/RoomError.ts"
 import type { Outbox } from "../Outbox.ts"
 import type { Wires } from "./wires.ts"
 
@@ -35,25 +37,33 @@ export class Rooms<Out> {
     }
   }
 
-  readonly join = <E, Ev extends Events, Member>(
+  join<E, Ev extends Events, Member>(
     room: Room<E, Ev, Member>,
     data: Member,
     as?: (event: RoomEvent<Ev>) => Out
-  ) => room.join(data, { as: this.#connection, attach: (attach) => this.#attach(attach, room.ref, as) })
+  ): Effect.Effect<Membership<E, Member>, RoomError, Scope.Scope> {
+    return room.join(data, { as: this.#connection, attach: (attach) => this.#attach(attach, room.ref, as) })
+  }
 
   /** Joins until the connection leaves or ends. */
-  readonly open = <E, Ev extends Events, Member>(
+  open<E, Ev extends Events, Member>(
     room: Room<E, Ev, Member>,
     data: Member,
     as?: (event: RoomEvent<Ev>) => Out
-  ) => room.open(data, { as: this.#connection, attach: (attach) => this.#attach(attach, room.ref, as) })
+  ): Effect.Effect<Membership<E, Member>, RoomError> {
+    return room.open(data, { as: this.#connection, attach: (attach) => this.#attach(attach, room.ref, as) })
+  }
 
-  readonly leave = <E, Ev extends Events, Member>(room: Room<E, Ev, Member>) => room.leave(this.#connection)
+  get all(): ReadonlyArray<AnyRef> {
+    return this.#places.map(({ ref }) => ref)
+  }
 
-  readonly all: Effect.Effect<ReadonlyArray<AnyRef>> = Effect.sync(() => this.#places.map(({ ref }) => ref))
-
-  readonly forward = <E, A, EO>(channel: Attachable<E, A, EO>, ref: Ref<E>, as?: (message: A) => Out) =>
-    Effect.flatMap(channel.reserve(ref), (attach) =>
+  forward<E, A, EO>(
+    channel: Attachable<E, A, EO>,
+    ref: Ref<E>,
+    as?: (message: A) => Out
+  ): Effect.Effect<void, EO, Scope.Scope> {
+    return Effect.flatMap(channel.reserve(ref), (attach) =>
       Effect.acquireRelease(
         Effect.sync(() => {
           const detach = this.#attach(attach, ref, as)
@@ -65,5 +75,6 @@ export class Rooms<Out> {
         }),
         (end) => Effect.sync(end)
       )
-    )
+    ).pipe(Effect.asVoid)
+  }
 }

@@ -237,19 +237,19 @@ class Live<In, Out, Params, Query, Principal, Data>
   }
 
   get join(): Session<In, Out, Params, Query, Principal, Data>["join"] {
-    return this.own.join
+    return (room, data, ...[as]) => this.own.join(room, data, as)
   }
 
   get leave(): Session<In, Out, Params, Query, Principal, Data>["leave"] {
-    return this.own.leave
+    return (room) => room.leave(this)
   }
 
   get rooms(): Session<In, Out, Params, Query, Principal, Data>["rooms"] {
-    return this.own.all
+    return Effect.sync(() => this.own.all)
   }
 
   get forward(): Session<In, Out, Params, Query, Principal, Data>["forward"] {
-    return this.own.forward
+    return (channel, ref, ...[as]) => this.own.forward(channel, ref, as)
   }
 
   // From the handler's start to its end.
