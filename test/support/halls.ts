@@ -11,7 +11,7 @@ import * as SchemaGetter from "effect/SchemaGetter"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Way } from "./ways.ts"
-import { type Client, connect, eventually } from "./wsClient.ts"
+import { type Client, connect, type ConnectOptions, eventually } from "./wsClient.ts"
 import { startServer, type TestServer } from "./wsServer.ts"
 
 export class Hall extends Ref.Entity<Hall>()("Hall") {}
@@ -116,9 +116,13 @@ export class Place implements AsyncDisposable {
     this.#brief = sessions.brief
   }
 
-  async #visit<S extends FullSession | BriefSession>(path: string, sessions: Array<S>): Promise<Visitor<S>> {
+  async #visit<S extends FullSession | BriefSession>(
+    path: string,
+    sessions: Array<S>,
+    options: ConnectOptions = this.#way.client
+  ): Promise<Visitor<S>> {
     const name = `${path}-${++this.#visited}`
-    const client = await connect(this.server.url(`/${path}?name=${name}`), this.#way.client)
+    const client = await connect(this.server.url(`/${path}?name=${name}`), options)
     const found = () => sessions.find(({ query: { name: of } }) => of === name)
     await eventually(() => found() !== undefined)
     const session = found()!
@@ -130,8 +134,9 @@ export class Place implements AsyncDisposable {
     }
   }
 
-  full(): Promise<Visitor<FullSession>> {
-    return this.#visit("full", this.#full)
+  /** Connects as the way does it, or otherwise. */
+  full(options?: ConnectOptions): Promise<Visitor<FullSession>> {
+    return this.#visit("full", this.#full, options)
   }
 
   brief(): Promise<Visitor<BriefSession>> {
@@ -181,7 +186,8 @@ export const openPlace = async (way: Way, onText: OnText = () => Effect.void): P
   const server = await startServer({
     routes: live,
     services: Layer.merge(Halls.layer, News.layer),
-    server: way.server
+    server: way.server,
+    createServer: way.createServer
   })
   return new Place(way, server, encodings, routes, sessions)
 }

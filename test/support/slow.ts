@@ -171,6 +171,7 @@ export const startPlace = async (options: SlowOptions): Promise<Place> => {
     routes,
     services: Numbers.layer,
     testClock,
+    createServer: way.createServer,
     server: { ...way.server, limits: { ...way.server.limits, ...limits } }
   })
   return new Place(way, server, route, sessions)

@@ -16,6 +16,7 @@ import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import { createServer, type Server, type ServerOptions } from "node:http"
+import { Server as TlsServer } from "node:https"
 
 /** What routes may ask for besides the services of the test. */
 type Provided = HttpRouter.HttpRouter | RoomsServer.RoomsServer
@@ -25,6 +26,8 @@ export interface StartOptions<Services, R> {
   /** What handlers need; the test reaches it through `run`. */
   readonly services?: Layer.Layer<Services>
   readonly server?: Partial<RoomsServer.Options>
+  /** By default that of `node:http`. */
+  readonly createServer?: RoomsServer.CreateServer | undefined
   /** Time stands still until the test moves it. */
   readonly testClock?: boolean
   /** Effect's request logger, off by default. */
@@ -67,7 +70,8 @@ export class TestServer<Services> implements AsyncDisposable {
 
   /** The URL of a WebSocket on this server. */
   url(path: string): string {
-    return `ws://127.0.0.1:${this.port}${path}`
+    const scheme = this.node instanceof TlsServer ? "wss" : "ws"
+    return `${scheme}://127.0.0.1:${this.port}${path}`
   }
 
   /** Runs an effect with the services, the clock and the metrics of the server. */
@@ -124,7 +128,7 @@ export const startServer = async <Services = never, R = Provided | Services>(
   const logs: Array<LogLine> = []
   const spans: Array<Tracer.NativeSpan> = []
   let node: Server | undefined
-  const create = (httpOptions: ServerOptions) => (node = createServer(httpOptions))
+  const create = (httpOptions: ServerOptions) => (node = (options.createServer ?? createServer)(httpOptions))
   const recordingLogger = Logger.make<unknown, void>(({ cause, logLevel, message }) => {
     logs.push({ message, cause, level: logLevel })
   })

@@ -22,10 +22,13 @@ export interface PeerEvents {
 
 /**
  * Node counts a write as pending until all of it is taken, however long it is; the handle below knows better. Node's own
- * socket timeouts look at the same property. Where there is none, only whole writes are seen.
+ * socket timeouts look at the same property. With TLS it is the handle below that one: the upper counts what it has
+ * encrypted, until the system has all of it. Where there is none, only whole writes are seen.
  */
 const inFlight = (socket: Duplex): number => {
-  const handle: unknown = "_handle" in socket ? socket._handle : undefined
+  const upper: unknown = "_handle" in socket ? socket._handle : undefined
+  const lower = Predicate.hasProperty(upper, "_parent") ? upper._parent : undefined
+  const handle = Predicate.hasProperty(lower, "writeQueueSize") ? lower : upper
   return Predicate.hasProperty(handle, "writeQueueSize") ? Number(handle.writeQueueSize) : 0
 }
 
@@ -237,7 +240,8 @@ export class Peer {
     return {
       bytesRead: byteCount(this.#socket),
       bytesTaken: this.outbox.takenBytes,
-      unsent: this.#socket.writableLength > 0,
+      // What is being compressed has not come to the socket.
+      unsent: this.#socket.writableLength > 0 || this.outbox.unsentBytes > 0,
       inFlight: inFlight(this.#socket),
       messages: this.messages,
       awaitsHello: this.awaitsHello,
