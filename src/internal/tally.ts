@@ -5,67 +5,38 @@ import type * as Context from "effect/Context"
 import type * as Metric from "effect/Metric"
 import type { Turn } from "./turn.ts"
 
-abstract class PerTurn {
+/** Moves a gauge up and down. */
+export class Level {
+  readonly #metric: Metric.Metric<number, unknown>
+  readonly #context: Context.Context<never>
   readonly #turn: Turn
   #scheduled = false
+  protected value = 0
 
-  constructor(turn: Turn) {
+  constructor(metric: Metric.Metric<number, unknown>, context: Context.Context<never>, turn: Turn) {
+    this.#metric = metric
+    this.#context = context
     this.#turn = turn
   }
 
-  protected abstract update(): void
-
-  protected schedule(): void {
+  add(change: number): void {
+    this.value += change
     if (this.#scheduled) return
     this.#scheduled = true
     this.#turn.atEnd(() => {
       this.#scheduled = false
-      this.update()
+      this.#metric.updateUnsafe(this.value, this.#context)
+      this.settle()
     })
   }
+
+  /** The metric has the value. */
+  protected settle(): void {}
 }
 
 /** Adds to a counter. */
-export class Tally extends PerTurn {
-  readonly #counter: Metric.Counter<number>
-  readonly #context: Context.Context<never>
-  #pending = 0
-
-  constructor(counter: Metric.Counter<number>, context: Context.Context<never>, turn: Turn) {
-    super(turn)
-    this.#counter = counter
-    this.#context = context
-  }
-
-  add(count: number): void {
-    this.#pending += count
-    this.schedule()
-  }
-
-  protected update(): void {
-    this.#counter.updateUnsafe(this.#pending, this.#context)
-    this.#pending = 0
-  }
-}
-
-/** Moves a gauge up and down. */
-export class Level extends PerTurn {
-  readonly #gauge: Metric.Gauge<number>
-  readonly #context: Context.Context<never>
-  #value = 0
-
-  constructor(gauge: Metric.Gauge<number>, context: Context.Context<never>, turn: Turn) {
-    super(turn)
-    this.#gauge = gauge
-    this.#context = context
-  }
-
-  add(change: number): void {
-    this.#value += change
-    this.schedule()
-  }
-
-  protected update(): void {
-    this.#gauge.updateUnsafe(this.#value, this.#context)
+export class Tally extends Level {
+  protected override settle(): void {
+    this.value = 0
   }
 }
