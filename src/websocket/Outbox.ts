@@ -308,9 +308,13 @@ export class Outbox implements Debtor {
     const { backlog, flusher, writer } = this.#options
     if (backlog === undefined || !backlog.waits || !writer.open) return
     const frames = new Frames()
-    for (const frame of backlog.take(bytes, messages)) frames.push(frame, flusher.nextPlace())
-    if (frames.length === 0) return
-    this.#commit([{ frames, from: 0, to: frames.length }], frames.bytes, writer.unsentBytes())
+    const runs: Array<Run> = []
+    for (const frame of backlog.take(bytes, messages)) {
+      // A run of its own, so that what others wait for as well is not copied for each.
+      runs.push({ frames, from: frames.length, to: frames.length + 1 })
+      frames.push(frame, flusher.nextPlace())
+    }
+    if (runs.length > 0) this.#commit(runs, frames.bytes, writer.unsentBytes())
   }
 
   #forget(): void {

@@ -34,9 +34,15 @@ const make = (
     onOverflow: () => void seen.overflows++
   })
   const feed = { kind: "k", room: "r" }
+  const frames: Array<Buffer> = []
   const batch = new Batch<string>({
     flusher,
     encode: (text) => text,
+    frame: (text) => {
+      const frame = wsFrame(text)
+      frames.push(frame)
+      return frame
+    },
     markOf: (_, seq) => ({ feed, seq, key: undefined }),
     onDelivered: () => {}
   })
@@ -62,7 +68,7 @@ const make = (
     for (let n = 0; n < writes; n++) outbox.writeTaken()
   }
   let told = 0
-  return { backlog, batch, feed, offer, outbox, publish, seen, takeAll, turn, writer }
+  return { backlog, batch, frames, offer, outbox, publish, seen, takeAll, turn, writer }
 }
 
 const texts = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => `m${from + n}`)
@@ -131,6 +137,18 @@ describe("Outbox with a backlog", () => {
     writer.take(Number.POSITIVE_INFINITY)
     outbox.writeTaken()
     assert.strictEqual(writer.texts.length, 3)
+  })
+
+  it("lets go what waits without copying it, since others wait for the same", () => {
+    const { frames, outbox, publish, takeAll, writer } = make()
+    publish(10)
+    takeAll()
+    assert.deepStrictEqual(writer.texts, texts(1, 10))
+    assert.isTrue(writer.slices.every((slice, index) => slice === frames[index]))
+    publish(5)
+    outbox.end()
+    assert.deepStrictEqual(writer.texts, texts(1, 15))
+    assert.isTrue(writer.slices.every((slice, index) => slice === frames[index]))
   })
 
   it("what comes when the peer has taken all, and the outbox does not know yet, goes behind what waits", () => {
