@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: all scenarios in interleaved rounds, a table of medians, and which goals hold.
  *
- * `--only <scenario,…>` (by the beginning of the name), `--contenders <row,…>`, `--rounds <n>`, `--quick`, `--patient`
+ * `--only <scenario,…>` (by name, or the beginning of it), `--contenders <row,…>`, `--rounds <n>`, `--quick`, `--patient`
  * where others use the machine as well, and `--write` for docs/benchmarks.md. Every run leaves its numbers in
  * bench/results/.
  */
@@ -53,8 +53,11 @@ const measure = async (scenario: Scenario, options: Options, results: Results): 
 }
 
 const options = parse(process.argv.slice(2))
+/** By name, or by the beginning of names where nothing is called so. */
+const isMeant = (name: string, wanted: string): boolean =>
+  scenarios.some((scenario) => scenario.name === wanted) ? name === wanted : name.startsWith(wanted)
 const chosen = scenarios.filter(
-  ({ name }) => options.only.length === 0 || options.only.some((beginning) => name.startsWith(beginning))
+  ({ name }) => options.only.length === 0 || options.only.some((wanted) => isMeant(name, wanted))
 )
 if (chosen.length === 0) {
   throw new Error(`no scenario begins so; there are ${scenarios.map(({ name }) => name).join(", ")}`)
