@@ -146,7 +146,7 @@ export class Batch<in A> implements Sink<A> {
   }
 
   /** To be called by the flusher alone, at the end of the given turn. */
-  flush(turn: number): void {
+  flush(turn: number, failures: Array<unknown>): void {
     const frames = this.#frames
     this.#frames = undefined
     if (frames === undefined) return
@@ -156,16 +156,20 @@ export class Batch<in A> implements Sink<A> {
     let delivered = 0
     for (const seat of this.#seats) {
       const { left, outbox } = seat
-      if (everybody || outbox.isMixed) {
-        delivered += hold(frames, seat, turn)
-      } else if (left === undefined && seat.since !== turn) {
-        outbox.write(whole, bytes, length)
-        delivered += length
-      } else {
-        const runs = without(frames, seat.since === turn ? seat.from : 0, length, left ?? none)
-        const messages = lengthOf(runs)
-        if (messages > 0) outbox.write(runs, sizeOf(runs), messages)
-        delivered += messages
+      try {
+        if (everybody || outbox.isMixed) {
+          delivered += hold(frames, seat, turn)
+        } else if (left === undefined && seat.since !== turn) {
+          outbox.write(whole, bytes, length)
+          delivered += length
+        } else {
+          const runs = without(frames, seat.since === turn ? seat.from : 0, length, left ?? none)
+          const messages = lengthOf(runs)
+          if (messages > 0) outbox.write(runs, sizeOf(runs), messages)
+          delivered += messages
+        }
+      } catch (failure) {
+        failures.push(failure)
       }
       if (left !== undefined) seat.left = undefined
     }

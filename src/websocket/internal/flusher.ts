@@ -14,8 +14,8 @@ export interface Flushable {
 
 /** A batch with frames of this turn. */
 export interface FlushableBatch {
-  /** Writes them, or has those hold them who have other frames besides. */
-  readonly flush: (turn: number) => void
+  /** Writes them, or has those hold them who have other frames besides; collects failures. */
+  readonly flush: (turn: number, failures: Array<unknown>) => void
   /** Nobody holds its frames any more. */
   readonly recycle: () => void
 }
@@ -62,7 +62,7 @@ export class Flusher {
     })
   }
 
-  /** Writes everything. Runs no code of the application. */
+  /** Writes everything. Runs no code of the application. Throws the first failure when all others were served. */
   flush(): void {
     // What is held back meanwhile is written before this ends.
     const scheduled = this.#scheduled
@@ -71,14 +71,20 @@ export class Flusher {
     this.#batches = []
     this.#wide = []
     const turn = this.turn++
-    try {
-      for (const batch of batches) batch.flush(turn)
-      const outboxes = this.#outboxes
-      this.#outboxes = []
-      for (const outbox of outboxes) outbox.flush()
-      for (const batch of batches) batch.recycle()
-    } finally {
-      this.#scheduled = scheduled
+    // One that throws must not keep the others from being served: they would never be looked at again.
+    const failures: Array<unknown> = []
+    for (const batch of batches) batch.flush(turn, failures)
+    const outboxes = this.#outboxes
+    this.#outboxes = []
+    for (const outbox of outboxes) {
+      try {
+        outbox.flush()
+      } catch (failure) {
+        failures.push(failure)
+      }
     }
+    for (const batch of batches) batch.recycle()
+    this.#scheduled = scheduled
+    if (failures.length > 0) throw failures[0]
   }
 }

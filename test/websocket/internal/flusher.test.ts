@@ -227,4 +227,32 @@ describe("Flusher: the end of the turn", () => {
     assert.deepStrictEqual(slow.writer.texts, ["1", "2", "3"])
     assert.strictEqual(one.size + two.size, 4)
   })
+
+  it("a writer that throws is reported, and the others are served, in that turn and the next", () => {
+    const { flusher, member, room, turn } = make()
+    const [one, two] = [room(), room()]
+    const [first, bad, last] = [member("first"), member("bad"), member("last")]
+    for (const each of [first, bad, last]) each.join(one)
+    last.join(two)
+    const boom = new Error("boom")
+    Object.assign(bad.writer, {
+      write: () => {
+        throw boom
+      }
+    })
+    one.send("1", ["last"])
+    two.send("2", [])
+    assert.throws(() => flusher.flush(), boom.message)
+    assert.deepStrictEqual([first.writer.texts, last.writer.texts], [["1"], ["2"]])
+    Object.assign(bad.writer, { write: () => undefined })
+    one.send("3", [])
+    turn.end()
+    assert.deepStrictEqual(
+      [first.writer.texts, last.writer.texts],
+      [
+        ["1", "3"],
+        ["2", "3"]
+      ]
+    )
+  })
 })
