@@ -21,8 +21,10 @@ import { publishId } from "./Envelope.ts"
 import * as Hooks from "./internal/hooks.ts"
 import * as Registry from "./internal/registry.ts"
 import * as Interest from "./internal/interest.ts"
+import * as Bridge from "./internal/bridge.ts"
 import * as Open from "./internal/open.ts"
 import * as metrics from "./internal/metrics.ts"
+import { CurrentPeers } from "../internal/peers.ts"
 import { Tally } from "../internal/tally.ts"
 import * as Turn from "../internal/turn.ts"
 import type { Attach, Attachable } from "./Sink.ts"
@@ -48,7 +50,10 @@ export interface Ack {
   readonly epoch: string
   /** Position of the message in its key on this node; 0 when nobody listened here. */
   readonly roomSeq: number
-  /** `"local-only"` when the `onPublish` hook failed or was skipped; local readers have the message all the same. */
+  /**
+   * `"local-only"` when the `onPublish` hook failed or was skipped, or the cluster's bus did not take the message; local
+   * readers have it all the same.
+   */
   readonly reached: "everyone" | "local-only"
 }
 
@@ -87,11 +92,12 @@ export interface Channels<E, A, EO = never> extends Attachable<E, A, EO> {
    * Does not fail; the `onPublish` hook runs afterwards, in publish order.
    */
   readonly publish: (ref: Ref<E>, message: A, options?: PublishOptions) => Effect.Effect<void>
-  /** Publishes like `publish` and waits for the `onPublish` hook, so that the answer says how far the message got. */
+  /** Publishes like `publish` and waits for the `onPublish` hook and the cluster's bus, so that the answer says how far the message got. */
   readonly publishAck: (ref: Ref<E>, message: A, options?: PublishOptions) => Effect.Effect<Ack>
   /**
    * Subscribes until the scope closes. Sees nothing published before it returned (but for `replay`) and everything
-   * after. Fails with the failure of the `onOpen` hook, in which case nothing stays behind and a later try runs it anew.
+   * after, or a `Gap`. Fails with the failure of the `onOpen` hook, in which case nothing stays behind and a later try
+   * runs it anew. In a cluster whose bus refuses this node the key it dies with `Refused`.
    */
   readonly subscribe: <const O extends SubscribeOptions<A>>(
     ref: Ref<E>,
@@ -137,6 +143,11 @@ export interface Options<E, A, EO = never, RO = never, RP = never> extends Bound
   readonly key: AnyEntity<E>
   /** The schema of the messages; types inside the process, used where messages leave it. */
   readonly message: Schema.Constraint & { readonly Type: A }
+  /**
+   * Tells this channel from others in a cluster, and is the same on every node: 1–64 characters. By default the id of
+   * the service, and for a channel that is none its prefix.
+   */
+  readonly name?: string | undefined
   /** What the raw keys of the hooks begin with; by default the entity's name in lower case and a colon. */
   readonly prefix?: string | undefined
   /**
@@ -149,6 +160,12 @@ export interface Options<E, A, EO = never, RO = never, RP = never> extends Bound
    * meanwhile wait for the same run. Its failure fails them all.
    */
   readonly onOpen?: ((ref: Ref<E>, key: string) => Effect.Effect<void, EO, RO>) | undefined
+}
+
+/** Who is told how far a publish got. */
+interface Reached {
+  readonly hooked: Deferred.Deferred<boolean> | undefined
+  readonly linked: Deferred.Deferred<boolean> | undefined
 }
 
 const noExcept: ReadonlyArray<string> = []
@@ -218,8 +235,14 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
   })
   const { onOpen, onPublish } = options
   const offerHook = onPublish && (yield* Hooks.makeOnPublish(options.key.entityName, limits.hookCapacity, onPublish))
-  const interest =
-    onOpen && (yield* Interest.make((identifier) => onOpen(options.key.ref.make(identifier), prefix + identifier)))
+  const peers = yield* CurrentPeers
+  const link = peers && (yield* Bridge.make(peers, options.name ?? kind, epoch, options.message, registry))
+  const hook = onOpen && ((identifier: string) => onOpen(options.key.ref.make(identifier), prefix + identifier))
+  const opens =
+    link === undefined
+      ? hook
+      : (identifier: string) => Effect.andThen(link.open(identifier), hook?.(identifier) ?? Effect.void)
+  const interest = opens && (yield* Interest.make(opens))
   let published = 0
   let subscribed = 0
 
@@ -229,13 +252,14 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
     ref: Ref<E>,
     message: A,
     except: ReadonlyArray<string>,
-    done?: Deferred.Deferred<boolean>
+    done?: Reached
   ): number => {
     const number = ++published
     publishes.add(1)
     const bytes = registry.forPublish(ref.identifier)?.append(epoch, number, message, except) ?? 0
     if (bytes > 0) receiver?.quota?.charge(bytes)
-    offerHook?.({ key: prefix + ref.identifier, ref, message, id: publishId(epoch, number), except }, done)
+    link?.publish(ref.identifier, message, number, except, done?.linked)
+    offerHook?.({ key: prefix + ref.identifier, ref, message, id: publishId(epoch, number), except }, done?.hooked)
     return number
   }
 
@@ -283,10 +307,14 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
       }),
     publishAck: (ref, message, publishOptions) =>
       Effect.gen(function* () {
-        const done = offerHook === undefined ? undefined : Deferred.makeUnsafe<boolean>()
+        const done: Reached = {
+          hooked: offerHook && Deferred.makeUnsafe<boolean>(),
+          linked: link && Deferred.makeUnsafe<boolean>()
+        }
         const number = publishUnsafe(yield* CurrentReceiver, ref, message, exceptIds(publishOptions?.except), done)
         const roomSeq = registry.get(ref.identifier)?.roomSeq ?? 0
-        const everyone = done === undefined || (yield* Deferred.await(done))
+        const hooked = done.hooked === undefined || (yield* Deferred.await(done.hooked))
+        const everyone = (done.linked === undefined || (yield* Deferred.await(done.linked))) && hooked
         return { id: publishId(epoch, number), epoch, roomSeq, reached: everyone ? "everyone" : "local-only" }
       }),
     subscribe: (ref, subscribeOptions) =>
@@ -365,5 +393,5 @@ export const Service =
     options: Options<E, A, EO, RO, RP>
   ): ServiceClass<Self, Id, E, A, EO, Exclude<RO | RP, Scope.Scope>> => {
     const key = Context.Service<Self, Channels<E, A, EO>>()(id)
-    return Object.assign(key, { layer: Layer.effect(key, make(options)) })
+    return Object.assign(key, { layer: Layer.effect(key, make({ ...options, name: options.name ?? id })) })
   }

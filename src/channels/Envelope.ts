@@ -39,13 +39,31 @@ export class Envelope<out A> {
 export const publishId = (epoch: string, n: number): string => `${epoch}-${n.toString(36)}`
 
 /**
- * Stands where messages are missing: the reader was slower than its bound allows.
+ * Stands where messages are missing: the reader was slower than its bound allows (`"slow"`), or messages of another node
+ * did not get here (`"network"`).
  */
 export class Gap {
   readonly _tag = "Gap"
-  /** How many messages this reader would have received and did not. Exact, at least 1. */
+  /**
+   * How many messages this reader would have received and did not. Exact and at least 1, but for 0 where the other nodes
+   * could not be heard and nobody knows.
+   */
   readonly missed: number
-  constructor(missed: number) {
+  readonly reason: "slow" | "network"
+  constructor(missed: number, reason: "slow" | "network" = "slow") {
+    this.missed = missed
+    this.reason = reason
+  }
+}
+
+/** The place among the messages of a key where some of another node are missing; 0 where nobody knows how many. */
+export class Loss {
+  readonly _tag = "Loss"
+  readonly roomSeq: number
+  readonly missed: number
+  readonly except: ReadonlyArray<string> = []
+  constructor(roomSeq: number, missed: number) {
+    this.roomSeq = roomSeq
     this.missed = missed
   }
 }

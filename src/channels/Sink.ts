@@ -16,6 +16,8 @@ export interface Sink<in A> {
    * Answers the bytes that will go out because of it, all receivers together.
    */
   readonly deliver: (envelope: Envelope<A>) => number
+  /** Messages of another node are missing at this position: so many, or 0 where nobody knows how many. */
+  readonly lose?: ((missed: number, roomSeq: number) => void) | undefined
   /** How many receivers it serves; at none it is detached. */
   readonly size: number
   /** The channel closes. */

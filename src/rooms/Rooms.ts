@@ -89,7 +89,12 @@ export const make = Effect.fnUntraced(function* <E, Ev extends Events, Data, RP 
   const context = Context.omit(Scope.Scope)(yield* Effect.context<Exclude<RP | RB, Scope.Scope> | Scope.Scope>())
   const provided = <A>(effect: Effect.Effect<A, never, RP | RB>): Effect.Effect<A, never, Scope.Scope> =>
     Effect.provideContext(effect, context as unknown as Context.Context<RP | RB>)
-  const channel = yield* Channels.make({ key: api.key, message: eventSchema(api.events), prefix: `${api.name}:` })
+  const channel = yield* Channels.make({
+    name: `rooms/${api.name}`,
+    key: api.key,
+    message: eventSchema(api.events),
+    prefix: `${api.name}:`
+  })
   const kind: Kind<Data, Handlers<E, Ev, Data>> = yield* Effect.acquireRelease(
     Effect.sync(
       () =>

@@ -6,7 +6,7 @@
  * step cannot be re-entered. All readers and sinks of a key see one order because they are served by one step.
  */
 import * as PubSub from "effect/PubSub"
-import { Envelope } from "../Envelope.ts"
+import { Envelope, Loss } from "../Envelope.ts"
 import { History } from "../History.ts"
 import type { Turn } from "../../internal/turn.ts"
 import type { Sink, Wire } from "../Sink.ts"
@@ -40,7 +40,7 @@ export class Hub<A> {
   readonly #sleepers = new Set<Sleeper>()
   /** By wire, the sink its receivers share. */
   #shared: Map<Wire<A, Sink<A>>, Sink<A>> | undefined
-  #ring: PubSub.PubSub.Atomic<Envelope<A>> | undefined
+  #ring: PubSub.PubSub.Atomic<Envelope<A> | Loss> | undefined
   #wakeScheduled = false
   readonly history: History<Envelope<A>> | undefined
   /** Position of the newest message. */
@@ -80,18 +80,27 @@ export class Hub<A> {
   append(epoch: string, id: string | number, message: A, except: ReadonlyArray<string>): number {
     const envelope = new Envelope(epoch, ++this.roomSeq, id, message, except)
     this.history?.push(envelope)
-    if (this.#readers.size > 0) {
-      const ring = this.#ring!
-      if (!ring.publish(envelope)) {
-        ring.slide()
-        ring.publish(envelope)
-      }
-    }
+    this.#show(envelope)
     if (except.length > 0) this.#tellExcluded(envelope)
     let bytes = 0
     for (const sink of this.#sinks) bytes += sink.deliver(envelope)
     if (this.#sleepers.size > 0) this.#scheduleWake()
     return bytes
+  }
+
+  #show(entry: Envelope<A> | Loss): void {
+    if (this.#readers.size === 0) return
+    const ring = this.#ring!
+    if (ring.publish(entry)) return
+    ring.slide()
+    ring.publish(entry)
+  }
+
+  /** Messages of another node are missing here: so many, or 0 where nobody knows how many. */
+  lose(missed: number): void {
+    this.#show(new Loss(++this.roomSeq, missed))
+    for (const sink of this.#sinks) sink.lose?.(missed, this.roomSeq)
+    if (this.#sleepers.size > 0) this.#scheduleWake()
   }
 
   #tellExcluded(envelope: Envelope<A>): void {
@@ -100,7 +109,7 @@ export class Hub<A> {
     }
   }
 
-  attachReader(reader: RingReader): PubSub.PubSub.BackingSubscription<Envelope<A>> {
+  attachReader(reader: RingReader): PubSub.PubSub.BackingSubscription<Envelope<A> | Loss> {
     this.#ring ??= PubSub.makeAtomicBounded(this.#options.capacity)
     this.#readers.add(reader)
     return this.#ring.subscribe()
@@ -169,5 +178,5 @@ export class Hub<A> {
 }
 
 /** Tells whether a message must not reach a receiver known by these ids. */
-export const isExcepted = (envelope: Envelope<unknown>, receivers: ReadonlyArray<string>): boolean =>
+export const isExcepted = (envelope: Envelope<unknown> | Loss, receivers: ReadonlyArray<string>): boolean =>
   envelope.except.length > 0 && envelope.except.some((id) => receivers.includes(id))

@@ -20,3 +20,9 @@ export const drops = Metric.counter("effect_rooms_drops", {
   description: "messages lost because a reader was too slow",
   incremental: true
 })
+
+/** Messages a channel could not encode for other nodes, or not decode from them. */
+export const bridgeFailures = Metric.counter("effect_rooms_channel_bridge_failures", {
+  description: "messages that could not be encoded for other nodes or decoded from them",
+  incremental: true
+})

@@ -4,7 +4,7 @@
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type * as PubSub from "effect/PubSub"
-import { type Envelope, Gap } from "../Envelope.ts"
+import { type Envelope, Gap, type Loss } from "../Envelope.ts"
 import { type Overflow, SlowConsumer } from "../Subscription.ts"
 import type { Source } from "../../internal/cursor.ts"
 import type { Sink } from "../Sink.ts"
@@ -69,7 +69,7 @@ abstract class HubSource<A> implements Source<Item<A>, SlowConsumer>, Sleeper {
 /** Reads the shared ring; `dropOldest` and `fail`. */
 class RingSource<A> extends HubSource<A> implements RingReader {
   readonly #failOnLoss: boolean
-  readonly #backing: PubSub.PubSub.BackingSubscription<Envelope<A>>
+  readonly #backing: PubSub.PubSub.BackingSubscription<Envelope<A> | Loss>
   /** Position up to which everything was read or counted as lost. */
   #position: number
   #lost = 0
@@ -132,7 +132,7 @@ class RingSource<A> extends HubSource<A> implements RingReader {
   }
 
   /** Counts what is missing before the entries and drops those not meant for this reader. */
-  #received(entries: ReadonlyArray<Envelope<A>>): ReadonlyArray<Item<A>> {
+  #received(entries: ReadonlyArray<Envelope<A> | Loss>): ReadonlyArray<Item<A>> {
     const missed = this.#missedBefore(entries[0]!.roomSeq)
     this.#lose(missed)
     this.#position = entries[entries.length - 1]!.roomSeq
@@ -143,8 +143,20 @@ class RingSource<A> extends HubSource<A> implements RingReader {
       this.end(Exit.fail(new SlowConsumer({ missed })))
       return []
     }
-    const mine = some ? entries.filter((envelope) => !isExcepted(envelope, this.receivers)) : entries
-    return missed > 0 ? [new Gap(missed), ...mine] : mine
+    const mine = some ? entries.filter((entry) => !isExcepted(entry, this.receivers)) : entries
+    const items = mine.some(isLoss) ? this.#withGaps(mine) : (mine as ReadonlyArray<Envelope<A>>)
+    return missed > 0 ? [new Gap(missed), ...items] : items
+  }
+
+  #withGaps(entries: ReadonlyArray<Envelope<A> | Loss>): ReadonlyArray<Item<A>> {
+    const items = entries.map((entry) => {
+      if (!isLoss(entry)) return entry
+      this.#lose(entry.missed)
+      return new Gap(entry.missed, "network")
+    })
+    if (!this.#failOnLoss) return items
+    this.end(Exit.fail(new SlowConsumer({ missed: this.#lost })))
+    return items.slice(0, items.findIndex(({ _tag }) => _tag === "Gap"))
   }
 
   protected detach(): void {
@@ -168,7 +180,7 @@ class KeepingSource<A> extends HubSource<A> implements Sink<A> {
   }
 
   get hasNews(): boolean {
-    return this.exit !== undefined || this.#messages > 0
+    return this.exit !== undefined || this.#items.length > 0
   }
 
   get pending(): number {
@@ -186,6 +198,17 @@ class KeepingSource<A> extends HubSource<A> implements Sink<A> {
       this.#items.push(envelope)
     }
     return 0
+  }
+
+  /** What is missing of another node is told where it is missing. */
+  lose(missed: number): void {
+    const last = this.#items.at(-1)
+    const before = this.#lostSinceLast + (last?._tag === "Gap" ? last.missed : 0)
+    if (last?._tag === "Gap") this.#items.pop()
+    this.#items.push(new Gap(missed === 0 ? 0 : before + missed, "network"))
+    this.#lostSinceLast = 0
+    this.dropped += missed
+    this.hub.dropped(missed)
   }
 
   poll(): ReadonlyArray<Item<A>> {
@@ -211,6 +234,8 @@ class LatestSource<A> extends HubSource<A> implements Sink<A> {
   readonly #keyOf: (message: A) => unknown
   #latest = new Map<unknown, Envelope<A>>()
   #lostSinceLast = 0
+  /** Messages of other nodes are among those that were lost. */
+  #lostOnTheWay = false
   dropped = 0
 
   constructor(hub: Hub<A>, turn: Turn, receivers: ReadonlyArray<string>, keyOf: (message: A) => unknown) {
@@ -220,7 +245,7 @@ class LatestSource<A> extends HubSource<A> implements Sink<A> {
   }
 
   get hasNews(): boolean {
-    return this.exit !== undefined || this.#latest.size > 0
+    return this.exit !== undefined || this.#latest.size > 0 || this.#lostOnTheWay
   }
 
   get pending(): number {
@@ -250,8 +275,18 @@ class LatestSource<A> extends HubSource<A> implements Sink<A> {
     this.#latest.set(key, envelope)
   }
 
+  lose(missed: number): void {
+    this.#lostOnTheWay = true
+    this.#lostSinceLast += missed
+    this.dropped += missed
+    this.hub.dropped(missed)
+  }
+
   poll(): ReadonlyArray<Item<A>> {
-    const items: Array<Item<A>> = this.#lostSinceLast > 0 ? [new Gap(this.#lostSinceLast)] : []
+    const items: Array<Item<A>> = []
+    if (this.#lostOnTheWay) items.push(new Gap(this.#lostSinceLast, "network"))
+    else if (this.#lostSinceLast > 0) items.push(new Gap(this.#lostSinceLast))
+    this.#lostOnTheWay = false
     items.push(...this.#latest.values())
     this.#latest = new Map()
     this.#lostSinceLast = 0
@@ -264,6 +299,8 @@ class LatestSource<A> extends HubSource<A> implements Sink<A> {
     this.#lostSinceLast = 0
   }
 }
+
+const isLoss = <A>(entry: Envelope<A> | Loss): entry is Loss => entry._tag === "Loss"
 
 const sameKey = () => undefined
 
