@@ -1,0 +1,136 @@
+/**
+ * One key this node hears: puts what other nodes publish in order, once, and tells what is missing.
+ */
+import type * as Context from "effect/Context"
+import * as Metric from "effect/Metric"
+import * as Predicate from "effect/Predicate"
+import type { LinkedChannel } from "../../internal/peers.ts"
+import type { BusEvent } from "../EventBus.ts"
+import * as Line from "./lineState.ts"
+import * as metrics from "./metrics.ts"
+import type { Nodes } from "./nodes.ts"
+import { fromLine, type Packet, type Seal } from "./packet.ts"
+import type { Self } from "./self.ts"
+
+export interface FeedOptions {
+  readonly topic: string
+  readonly identifier: string
+  readonly channel: LinkedChannel
+  readonly self: Self
+  readonly seal: Seal
+  readonly nodes: Nodes
+  readonly context: Context.Context<never>
+  readonly later: (millis: number, task: () => void) => void
+  /** How long a message may be on its way after its position was told, in milliseconds. */
+  readonly patience: number
+  /** The bus may have lost something of this topic. */
+  readonly onGap: () => void
+}
+
+/** Incarnations whose positions are remembered, at most. */
+const maxOrigins = 1_024
+
+export class Feed {
+  readonly #options: FeedOptions
+  readonly #lines = new Map<string, Line.LineState>()
+  /** Since when it hears; undefined while it is being set up. */
+  #since: number | undefined
+  /** The bus was out of reach when it was set up. */
+  #deaf = false
+
+  constructor(options: FeedOptions) {
+    this.#options = options
+  }
+
+  /** Everything published from now on is owed. */
+  begin(): void {
+    const { later, self } = this.#options
+    this.#since = self.now()
+    // Whoever waits for this attaches first.
+    if (this.#deaf) later(1, () => this.#lose(0))
+  }
+
+  receive(event: BusEvent): void {
+    if (event._tag === "Gap") {
+      if (this.#since === undefined) this.#deaf ||= event.reason === "unreachable"
+      else if (event.reason !== "unreachable") this.#options.onGap()
+      return
+    }
+    const { context, seal, self, topic } = this.#options
+    const packet = seal.unpack(topic, event.payload)
+    if (Predicate.isString(packet)) {
+      return Metric.withAttributes(metrics.envelopesRefused, { reason: packet }).updateUnsafe(1, context)
+    }
+    if (packet.header.from !== self.epoch) this.#take(packet)
+  }
+
+  #take({ header: { channel: from, first, from: origin, line }, lines }: Packet): void {
+    const { channel, context, identifier } = this.#options
+    if (line === undefined || first === undefined || from === undefined) {
+      return Metric.withAttributes(metrics.envelopesRefused, { reason: "malformed" }).updateUnsafe(1, context)
+    }
+    for (let index = 0; index < lines.length; index++) {
+      const arrival = Line.arrive(this.#stateOf(origin), line, first + index)
+      if (arrival._tag === "Late") {
+        metrics.late.updateUnsafe(1, context)
+        continue
+      }
+      this.#keep(origin, arrival.state)
+      if (arrival.missed > 0) this.#lose(arrival.missed)
+      const message = fromLine(lines[index]!)
+      if (message === undefined) this.#lose(1)
+      else channel.deliver(identifier, message.body, `${from}-${message.number}`, message.except)
+    }
+  }
+
+  /** What is known of an origin: one that started after this node listened owes everything. */
+  #stateOf(origin: string): Line.LineState | undefined {
+    const known = this.#lines.get(origin)
+    if (known !== undefined) return known
+    return this.#isYoung(origin) ? { line: 0, last: 0, owedFrom: 1 } : undefined
+  }
+
+  #isYoung(origin: string): boolean {
+    const startedAt = this.#options.nodes.get(origin)?.startedAt
+    return this.#since !== undefined && startedAt !== undefined && startedAt > this.#since
+  }
+
+  #keep(origin: string, state: Line.LineState): void {
+    if (!this.#lines.has(origin) && this.#lines.size >= maxOrigins) {
+      this.#lines.delete(this.#lines.keys().next().value!)
+    }
+    this.#lines.set(origin, state)
+  }
+
+  /** An origin says where its line stands; its last message was published so many milliseconds before. */
+  stands(origin: string, line: number, position: number, age: number): void {
+    const { later, patience, self } = this.#options
+    if (this.#since === undefined) return this.#keep(origin, Line.begin(this.#lines.get(origin), line, position))
+    if (this.#stateOf(origin) !== undefined) {
+      if (this.isBehind(origin, line, position)) later(patience, () => this.giveUp(origin, line, position))
+      return
+    }
+    // Nobody has told before this node listened where the line stood: something may be missing, or nothing.
+    if (position > 0 && age < self.now() - this.#since) this.#lose(0)
+    this.#keep(origin, Line.begin(undefined, line, position))
+  }
+
+  isBehind(origin: string, line: number, position: number): boolean {
+    const state = this.#stateOf(origin)
+    return state === undefined || line > state.line || (line === state.line && position > state.last)
+  }
+
+  /** Gives up what an origin has published up to a position and what has not arrived. */
+  giveUp(origin: string, line: number, position: number): void {
+    if (this.#since === undefined) return
+    const { missed, state } = Line.giveUp(this.#stateOf(origin), line, position)
+    this.#keep(origin, state)
+    if (missed > 0) this.#lose(missed)
+  }
+
+  #lose(missed: number): void {
+    const { channel, context, identifier } = this.#options
+    metrics.lost.updateUnsafe(missed, context)
+    channel.lose(identifier, missed)
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * Packets on their way to the bus: bounded, each told what became of it.
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { EventBusService } from "../EventBus.ts"
+import * as metrics from "./metrics.ts"
+
+/** What may be on its way to the bus at the same time, in characters. */
+const maxInFlight = 16 * 2 ** 20
+
+export class Flights {
+  readonly #bus: EventBusService
+  readonly #context: Context.Context<never>
+  #inFlight = 0
+  #failing = false
+
+  constructor(bus: EventBusService, context: Context.Context<never>) {
+    this.#bus = bus
+    this.#context = context
+  }
+
+  /** Hands a packet to the bus; `done` is told whether the bus has taken it. */
+  start(topic: string, payload: string, done: ((taken: boolean) => void) | undefined): void {
+    if (this.#inFlight > 0 && this.#inFlight + payload.length > maxInFlight) {
+      this.#failed("too much is on its way already")
+      return done?.(false)
+    }
+    this.#inFlight += payload.length
+    const run = Effect.matchCause(this.#bus.publish(topic, payload), {
+      onSuccess: () => {
+        this.#inFlight -= payload.length
+        this.#failing = false
+        metrics.envelopes.updateUnsafe(1, this.#context)
+        done?.(true)
+      },
+      onFailure: (cause) => {
+        this.#inFlight -= payload.length
+        this.#failed(cause)
+        done?.(false)
+      }
+    })
+    Effect.runForkWith(this.#context)(run)
+  }
+
+  /** Counts each, and logs the first of many. */
+  #failed(why: unknown): void {
+    metrics.publishFailures.updateUnsafe(1, this.#context)
+    if (this.#failing) return
+    this.#failing = true
+    const log = Effect.logWarning("the event bus does not take messages for the other nodes; this node goes on alone", why)
+    Effect.runForkWith(this.#context)(log)
+  }
+}

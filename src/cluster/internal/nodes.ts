@@ -1,0 +1,196 @@
+/**
+ * Heartbeats: says that this node is there, and finds out who else is.
+ *
+ * A node that notices that it has slept longer than the others wait begins anew, as another incarnation: they have
+ * taken it out, and what it still believes of itself is not to be believed.
+ */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import type * as Scope from "effect/Scope"
+import * as State from "../NodesState.ts"
+import type { Control } from "./control.ts"
+import * as metrics from "./metrics.ts"
+import type { Self } from "./self.ts"
+
+export interface NodesOptions {
+  readonly control: Control
+  readonly self: Self
+  readonly context: Context.Context<never>
+  /** Milliseconds between two heartbeats. */
+  readonly heartbeat: number
+  /** How many heartbeats may be missing. */
+  readonly missed: number
+  /** Added to each heartbeat: which version of its entries this node is at. */
+  readonly version: () => number
+}
+
+/** What is told of other nodes, in the step in which it is known. */
+export interface Listener {
+  readonly onEvent?: (event: State.NodeEvent) => void
+  /** A heartbeat: the version of the entries of a node. */
+  readonly onBeat?: (epoch: string, version: number) => void
+  /** This node has a new incarnation; the old one is gone for everybody. */
+  readonly onReborn?: () => void
+}
+
+const sweepInterval = 500
+
+export class Nodes {
+  readonly #options: NodesOptions
+  readonly #listeners: Array<Listener> = []
+  readonly #ages: State.Ages
+  #state = State.empty
+  #sweptAt: number
+  #beatAt = Number.NEGATIVE_INFINITY
+  #leaving = false
+  #warned = new Set<string>()
+
+  constructor(options: NodesOptions) {
+    const { control, heartbeat, missed, self } = options
+    this.#options = options
+    this.#sweptAt = self.now()
+    this.#ages = {
+      downAfter: heartbeat * missed,
+      replacedAfter: heartbeat * 1.5,
+      forgetAfter: Math.max(600_000, heartbeat * missed * 4)
+    }
+    control.on("beat", (from, word) => this.#onBeat(from, word))
+    control.on("bye", (from) => this.#commit(State.left(this.#state, from, self.now())))
+  }
+
+  listen(listener: Listener): void {
+    this.#listeners.push(listener)
+  }
+
+  /** The other nodes that are up. */
+  get up(): ReadonlyArray<State.NodeState> {
+    return State.up(this.#state)
+  }
+
+  /** All other nodes that are known. */
+  get all(): ReadonlyArray<State.NodeState> {
+    return Array.from(this.#state.values())
+  }
+
+  isUp(epoch: string): boolean {
+    return this.#state.get(epoch)?.status === "up"
+  }
+
+  get(epoch: string): State.NodeState | undefined {
+    return this.#state.get(epoch)
+  }
+
+  #commit([state, events]: State.Changed): void {
+    this.#state = state
+    if (events.length === 0) return
+    metrics.nodes.updateUnsafe(this.up.length + 1, this.#options.context)
+    for (const event of events) {
+      this.#log(event)
+      for (const listener of this.#listeners) listener.onEvent?.(event)
+    }
+  }
+
+  #log(event: State.NodeEvent): void {
+    if (event._tag === "NameTaken") {
+      if (this.#warned.has(event.node.name)) return
+      this.#warned.add(event.node.name)
+    }
+    const { epoch, name } = event.node
+    const text = {
+      Up: "a node is up",
+      Leaving: "a node is leaving",
+      Down: "a node is down",
+      NameTaken: "two nodes have one name: give each its own"
+    }[event._tag]
+    const log = event._tag === "NameTaken" || event._tag === "Down" ? Effect.logWarning(text) : Effect.logInfo(text)
+    Effect.runForkWith(this.#options.context)(Effect.annotateLogs(log, { node: name, epoch }))
+  }
+
+  #onBeat(from: string, word: unknown): void {
+    if (!isBeat(word)) return
+    const { self } = this.#options
+    const isNew = !this.isUp(from)
+    this.#commit(State.heard(this.#state, from, word.name, word.uptime, self.now()))
+    if (word.name === self.name) this.#warnOfNamesake(from)
+    // Whoever is new need not wait for the next heartbeat to know this node.
+    if (isNew && this.isUp(from)) this.beat()
+    for (const listener of this.#listeners) listener.onBeat?.(from, word.version)
+  }
+
+  #warnOfNamesake(epoch: string): void {
+    const node = this.#state.get(epoch)
+    if (node === undefined) return
+    // Right after a start it may be the node before this one, saying its last.
+    if (this.#options.self.uptime > this.#ages.replacedAfter) this.#log({ _tag: "NameTaken", node, other: node })
+  }
+
+  beat(): void {
+    if (this.#leaving) return
+    const { control, self, version } = this.#options
+    this.#beatAt = self.now()
+    control.tell("beat", { name: self.name, uptime: Math.round(self.uptime), version: version() })
+  }
+
+  #sweep(): void {
+    const { heartbeat, self } = this.#options
+    const now = self.now()
+    const slept = now - this.#sweptAt - sweepInterval
+    this.#sweptAt = now
+    if (slept >= this.#ages.downAfter) {
+      // Time in which nobody could be heard counts for nobody.
+      for (const { epoch } of this.up) this.#state = State.seen(this.#state, epoch, now)
+      return this.#rebirth()
+    }
+    this.#commit(State.expire(this.#state, now, this.#ages))
+    if (now - this.#beatAt >= heartbeat) this.beat()
+  }
+
+  #rebirth(): void {
+    const { context, control, self } = this.#options
+    self.reborn()
+    Effect.runForkWith(context)(
+      Effect.andThen(
+        Effect.logWarning("this node did not run for so long that the others take it for gone: it begins anew"),
+        control.moveIn
+      )
+    )
+    for (const listener of this.#listeners) listener.onReborn?.()
+    this.beat()
+  }
+
+  /** Beats and sweeps until the scope closes, and says goodbye then. */
+  get start(): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.gen({ self: this }, function* () {
+      this.beat()
+      yield* Effect.addFinalizer(() => Effect.sync(() => this.leave()))
+      const sweep = Effect.andThen(
+        Effect.sleep(sweepInterval),
+        Effect.sync(() => this.#sweep())
+      )
+      yield* Effect.forkScoped(Effect.forever(sweep, { disableYield: true }), { startImmediately: true })
+    })
+  }
+
+  /** Says goodbye; the others let go of this node in their own time. */
+  leave(): void {
+    if (this.#leaving) return
+    this.#options.control.tell("bye", {})
+    this.#options.control.flush()
+    this.#leaving = true
+  }
+}
+
+interface Beat {
+  readonly name: string
+  readonly uptime: number
+  readonly version: number
+}
+
+const isBeat = (word: unknown): word is Beat =>
+  Predicate.hasProperty(word, "name") &&
+  Predicate.isString(word.name) &&
+  Predicate.hasProperty(word, "uptime") &&
+  Number.isFinite(word.uptime) &&
+  Predicate.hasProperty(word, "version") &&
+  Number.isSafeInteger(word.version)
