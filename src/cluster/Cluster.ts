@@ -91,6 +91,9 @@ const checkedMillis = (name: string, value: Duration.Input): number => {
   throw new RangeError(`${name} must be at least a millisecond`)
 }
 
+/** How long a node that starts waits to hear of the others, in milliseconds. */
+const discovery = 100
+
 const make = Effect.fnUntraced(function* (options: Options) {
   const namespace = checkedNamespace(options.namespace)
   const heartbeat = checkedMillis("heartbeat", options.heartbeat ?? 3_000)
@@ -128,6 +131,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
   yield* control.start
   yield* links.start
   yield* nodes.start
+  // The others answer a first sign of life at once: who subscribes from now on knows whom to ask.
+  yield* Effect.sleep(discovery)
 
   const peers: Peers = {
     get epoch() {

@@ -9,7 +9,10 @@ import type { Turn } from "../../internal/turn.ts"
 import type { Control } from "./control.ts"
 import type { Nodes } from "./nodes.ts"
 
-/** Where a line stands: its number, its last position, and how many milliseconds ago that was used. */
+/**
+ * Where a line stands: its number, its last position, and how many milliseconds ago that was used; all 0 where there is
+ * none.
+ */
 export type Stand = readonly [topic: string, line: number, position: number, age: number]
 
 export interface AsksOptions {
@@ -17,7 +20,7 @@ export interface AsksOptions {
   readonly nodes: Nodes
   readonly turn: Turn
   readonly later: (millis: number, task: () => void) => void
-  readonly standOf: (topic: string) => readonly [line: number, position: number, age: number] | undefined
+  readonly standOf: (topic: string) => readonly [line: number, position: number, age: number]
   readonly onStand: (from: string, stands: ReadonlyArray<Stand>) => void
 }
 
@@ -94,13 +97,8 @@ export class Asks {
 
   #onAsk(from: string, word: unknown): void {
     if (!isAsk(word)) return
-    const stands = word.topics.flatMap((topic) => {
-      const stand = this.#options.standOf(topic)
-      return stand === undefined ? [] : [[topic, ...stand]]
-    })
-    if (stands.length > 0 || word.last) {
-      this.#options.control.tellOne(from, "stand", { number: word.number, last: word.last, stands })
-    }
+    const stands = word.topics.map((topic) => [topic, ...this.#options.standOf(topic)])
+    this.#options.control.tellOne(from, "stand", { number: word.number, last: word.last, stands })
   }
 
   #onStand(from: string, word: unknown): void {

@@ -193,9 +193,10 @@ export class Links {
     }
   }
 
-  #standOf(topic: string): readonly [line: number, position: number, age: number] | undefined {
+  #standOf(topic: string): readonly [line: number, position: number, age: number] {
     const line = this.#lines.get(topic)
-    return line && [line.number, line.position, Math.round(this.#options.self.now() - line.usedAt)]
+    if (line === undefined) return [0, 0, 0]
+    return [line.number, line.position, Math.round(this.#options.self.now() - line.usedAt)]
   }
 
   #open(channel: LinkedChannel, identifier: string): Effect.Effect<void, Refused, Scope.Scope> {
