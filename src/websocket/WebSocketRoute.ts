@@ -47,13 +47,21 @@ export interface Options<In, Out, Params extends Fields, Query extends Fields, P
   readonly clientSpeaksFirst?: boolean | undefined
   /** What a client loses that takes published messages too slowly; by default it loses none and is closed with 4004. */
   readonly overflow?: OutboxOverflow<Out> | undefined
+  /**
+   * Makes the message that tells clients of messages which other nodes published and which did not get here; by default
+   * that of `overflow`, and without either nobody is told.
+   */
+  readonly gap?: ((gap: OutboxGap) => Out) | undefined
   /** Takes a token from the query as well, where it can end up in other people's logs. False by default. */
   readonly allowQueryToken?: boolean | undefined
   /** The reply to a message that does not fit: any JSON; by default `{ "type": "error", "code", "message" }`. */
   readonly invalidReply?: ((invalid: InvalidMessage) => Schema.Json) | undefined
 }
 
-/** What was lost of a room or key: so many messages with positions from one up to another, both included. */
+/**
+ * What was lost of a room or key: so many messages with positions from one up to another, both included; for the reason
+ * `"network"` one position that stands for all of them, and 0 messages where nobody knows how many.
+ */
 export type OutboxGap = Loss
 
 /**
@@ -179,6 +187,7 @@ export const layer = <
       otherwise: more.otherwise as Effect.Effect<HttpServerResponse.HttpServerResponse> | undefined,
       authenticate: options.authenticate as Authenticator<Principal> | undefined,
       user: options.user ?? (() => undefined),
+      gap: options.gap,
       overflow: options.overflow,
       data: options.data ?? (() => undefined as Data),
       handle: handle as (

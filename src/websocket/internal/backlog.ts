@@ -11,7 +11,10 @@ import type { Feed, Frames, Mark } from "./frames.ts"
 /** Which messages a slow connection loses. */
 export type Policy = "dropOldest" | "dropNewest" | "latest"
 
-/** What was lost of one room or key: so many messages with positions from one up to another, both included. */
+/**
+ * What was lost of one room or key: so many messages with positions from one up to another, both included. Where messages
+ * of another node did not get to this one, that position stands for all of them, and 0 for nobody knows how many.
+ */
 export interface Loss {
   /** The name of the room's kind, or of the channel. */
   readonly kind: string
@@ -19,6 +22,8 @@ export interface Loss {
   readonly from: number
   readonly to: number
   readonly missed: number
+  /** The connection is slow, or messages of another node did not get here. */
+  readonly reason: "slow" | "network"
 }
 
 export interface BacklogOptions {
@@ -173,7 +178,7 @@ export class Backlog {
   #notices(): Array<Buffer> {
     const notices: Array<Buffer> = []
     for (const [{ kind, room }, hole] of this.#holes) {
-      const notice = this.#options.notice({ kind, room, ...hole })
+      const notice = this.#options.notice({ kind, room, ...hole, reason: "slow" })
       if (notice !== undefined) notices.push(notice)
     }
     this.#holes.clear()

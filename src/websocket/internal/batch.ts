@@ -17,6 +17,8 @@ export interface BatchOptions<A> {
   readonly frame?: ((text: string) => Buffer) | undefined
   /** What is to be known of a message that may be lost; nothing where none may. */
   readonly markOf?: ((message: A, seq: number) => Mark) | undefined
+  /** The text that tells that messages of another node are missing; nothing on routes that do not tell. */
+  readonly noticeOf?: ((missed: number, seq: number) => string | undefined) | undefined
   /** Reaches all connections of a route, which are in rooms besides. */
   readonly everybody?: boolean | undefined
   /** Counts messages handed to connections. */
@@ -118,12 +120,22 @@ export class Batch<in A> implements Sink<A> {
     return this.send(message, except, roomSeq)
   }
 
+  /** Tells everybody that messages of another node are missing; the notice itself may not be lost. */
+  lose(missed: number, roomSeq: number): void {
+    if (this.#seats.size === 0) return
+    const text = this.#options.noticeOf?.(missed, roomSeq)
+    if (text !== undefined) this.#append(text, undefined, [])
+  }
+
   /** Sends a message to all but some; answers the bytes that makes. */
   send(message: A, except: ReadonlyArray<string>, seq = 0): number {
     if (this.#seats.size === 0) return 0
     const text = this.#options.encode(message)
-    if (text === undefined) return 0
-    const { everybody, flusher, frame: toFrame, markOf } = this.#options
+    return text === undefined ? 0 : this.#append(text, this.#options.markOf?.(message, seq), except)
+  }
+
+  #append(text: string, mark: Mark | undefined, except: ReadonlyArray<string>): number {
+    const { everybody, flusher, frame: toFrame } = this.#options
     if (this.#frames === undefined) {
       this.#frames = this.#spare ?? new Frames()
       this.#spare = undefined
@@ -132,7 +144,7 @@ export class Batch<in A> implements Sink<A> {
     const frames = this.#frames
     for (const id of except) this.#leaveOut(id, frames.length)
     const frame = toFrame === undefined ? textFrame(text) : toFrame(text)
-    frames.push(frame, flusher.nextPlace(), markOf?.(message, seq))
+    frames.push(frame, flusher.nextPlace(), mark)
     const bytes = frame.length * Math.max(0, this.#seats.size - except.length)
     if (frames.bytes >= fullAt) flusher.flush()
     return bytes

@@ -46,6 +46,7 @@ export interface Endpoint<In, Out, Params, Query, Principal, Data> {
   readonly otherwise: Effect.Effect<HttpServerResponse.HttpServerResponse> | undefined
   readonly invalidReply: ((invalid: InvalidMessage) => unknown) | undefined
   readonly user: (principal: Principal) => AnyRef | undefined
+  readonly gap: ((gap: Loss) => Out) | undefined
   readonly overflow: { readonly policy: Exclude<Overflow<Out>, "fail">; readonly gap: (gap: Loss) => Out } | undefined
   readonly data: (opening: Opening<Params, Query, Principal>) => Data
   readonly handle: (
@@ -110,14 +111,16 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
   const deliveriesOf = byKind(metrics.deliveries, path)
   const dropsOf = byKind(metrics.outboxDrops, path)
   const { overflow } = endpoint
+  const gap = endpoint.gap ?? overflow?.gap
   const policy = overflow?.policy
   const onFailure = (error: unknown) => {
     failures.updateUnsafe(1, context)
     Effect.runForkWith(context)(Effect.logError("a message was published that cannot be sent", error))
   }
-  const wires = new Wires<Out>({
+  const wires: Wires<Out> = new Wires<Out>({
     flusher: server.acceptor.flusher,
     encode,
+    notice: gap && ((loss) => wires.encode(() => gap(loss))),
     keyOf: policy && (typeof policy === "object" ? (message) => policy.latestBy(message()) : () => undefined),
     onFailure,
     onDelivered: (kind, messages) => deliveriesOf(kind).updateUnsafe(messages, context)

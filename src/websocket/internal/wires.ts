@@ -2,6 +2,7 @@
  * The wire encodings of one route: its own, and one for each function that makes messages of the route from others.
  */
 import type { Wire } from "../../channels/Sink.ts"
+import type { Loss } from "./backlog.ts"
 import { Batch } from "./batch.ts"
 import type { Flusher } from "./flusher.ts"
 
@@ -12,6 +13,8 @@ export interface WiresOptions<Out> {
   readonly frame?: ((text: string) => Buffer) | undefined
   /** Tells messages from each other, where slow connections keep only the latest; undefined where none may be lost. */
   readonly keyOf?: ((message: () => Out) => unknown) | undefined
+  /** The text that tells that messages of another node are missing; where there is none nobody is told. */
+  readonly notice?: ((loss: Loss) => string | undefined) | undefined
   /** Code of the application threw: a message could not be encoded, which nobody gets for that, or it has no key. */
   readonly onFailure: (error: unknown) => void
   /** Counts messages of a kind of channel handed to connections. */
@@ -53,7 +56,7 @@ export class Wires<in Out> {
   }
 
   #make<A>(as: (message: A) => Out): Wire<A, Batch<A>> {
-    const { flusher, frame, keyOf, onDelivered, onFailure } = this.#options
+    const { flusher, frame, keyOf, notice, onDelivered, onFailure } = this.#options
     return {
       open: (kind, room) => {
         const feed = { kind, room }
@@ -64,6 +67,7 @@ export class Wires<in Out> {
           encode: (message) => this.encode(() => as(message)),
           markOf:
             keyOf && ((message, seq) => ({ feed, seq, key: orUndefined(() => keyOf(() => as(message)), onFailure) })),
+          noticeOf: notice && ((missed, seq) => notice({ ...feed, from: seq, to: seq, missed, reason: "network" })),
           onDelivered: (messages) => onDelivered(kind, messages)
         })
       }
