@@ -51,7 +51,7 @@ export interface Options {
   /** Names this node for people; random by default. Two nodes of one name are told apart, and logged. */
   readonly node?: string | undefined
   /** Signs everything on the bus (HMAC-SHA-256); the same on all nodes. What is not signed with it is not taken. */
-  readonly secret?: Redacted.Redacted | undefined
+  readonly secret?: Redacted.Redacted | "unsigned" | undefined
   /** Time between two signs of life; 3 seconds by default. */
   readonly heartbeat?: Duration.Input | undefined
   /** How many of them may be missing until a node is down; 3 by default. */
@@ -118,7 +118,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
         .toString(36)
         .padStart(10, "0")
     ).join("")
-  const seal = new Seal(options.secret)
+  const seal = new Seal(options.secret === "unsigned" ? undefined : options.secret)
   const clock = yield* Clock.Clock
   const first = newEpoch()
   const self = new Self(options.node ?? `node-${first.slice(0, 6)}`, clock, newEpoch)
@@ -128,6 +128,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const replicas: Replicas = new Replicas({ control, nodes, self, later })
   const links = new Links({ bus, control, nodes, self, seal, turn, flights, namespace, context, later })
   const mails = new Mails(control)
+  // Closed last: what was said goes out before the bus goes.
+  yield* Effect.addFinalizer(() => flights.landed)
   yield* control.start
   yield* links.start
   yield* nodes.start
@@ -144,7 +146,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
         Effect.sync(() => replicas.open(name, onChange)),
         (table) => Effect.sync(() => table.close())
       ),
-    mail: (name, onLetter) => mails.open(name, onLetter)
+    mail: (name, onLetter) => mails.open(name, onLetter),
+    leave: Effect.sync(() => nodes.leave())
   }
   const service: ClusterService = {
     name: self.name,

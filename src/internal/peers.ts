@@ -74,6 +74,8 @@ export interface Peers {
     name: string,
     onLetter: (from: string, letter: Schema.Json) => void
   ) => Effect.Effect<Mail, never, Scope.Scope>
+  /** Says goodbye: the others stop waiting for this node. What it still says of itself counts until it is silent. */
+  readonly leave: Effect.Effect<void>
 }
 
 /** The bus has refused to let this node hear a key. */

@@ -20,6 +20,7 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type * as Http from "node:http"
 import type * as Net from "node:net"
+import { CurrentPeers } from "../internal/peers.ts"
 import * as Turn from "../internal/turn.ts"
 import { Acceptor } from "./internal/acceptor.ts"
 import { Directory } from "./internal/directory.ts"
@@ -113,10 +114,13 @@ const make = Effect.fnUntraced(function* (
   // The server's own finalizer waits for every socket.
   yield* Effect.addFinalizer(() => Effect.sync(() => server && acceptor.end(server)))
   yield* Watch.run(acceptor, limits, yield* Clock.Clock)
-  const goodbye = Drain.drain(acceptor, {
+  const peers = yield* CurrentPeers
+  const drained = Drain.drain(acceptor, {
     retryWithin: drain?.retryWithin ?? Duration.seconds(5),
     timeout: drain?.timeout ?? Duration.seconds(2)
   })
+  // The other nodes do not wait for this one while its clients go.
+  const goodbye = peers === undefined ? drained : Effect.andThen(peers.leave, drained)
   const httpServer = HttpServer.make({
     address: inner.address,
     // Finalizers run last in, first out: clients are told before the server interrupts their handlers.

@@ -37,6 +37,8 @@ export class Control {
   /** By topic, what this turn has told. */
   #pending = new Map<string, Array<string>>()
   #inbox: Scope.Closeable | undefined
+  /** Something that was told to all may be missing. */
+  onGap: () => void = () => {}
 
   constructor(options: ControlOptions) {
     this.#options = options
@@ -113,7 +115,10 @@ export class Control {
   }
 
   #receive(topic: string, event: BusEvent): void {
-    if (event._tag === "Gap") return
+    if (event._tag === "Gap") {
+      if (event.reason !== "unreachable") this.onGap()
+      return
+    }
     const { context, seal, self } = this.#options
     const packet = seal.unpack(topic, event.payload)
     if (Predicate.isString(packet)) {

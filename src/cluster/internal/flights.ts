@@ -13,6 +13,7 @@ export class Flights {
   readonly #bus: EventBusService
   readonly #context: Context.Context<never>
   #inFlight = 0
+  #landed: (() => void) | undefined
   #failing = false
 
   constructor(bus: EventBusService, context: Context.Context<never>) {
@@ -29,18 +30,32 @@ export class Flights {
     this.#inFlight += payload.length
     const run = Effect.matchCause(this.#bus.publish(topic, payload), {
       onSuccess: () => {
-        this.#inFlight -= payload.length
+        this.#land(payload)
         this.#failing = false
         metrics.envelopes.updateUnsafe(1, this.#context)
         done?.(true)
       },
       onFailure: (cause) => {
-        this.#inFlight -= payload.length
+        this.#land(payload)
         this.#failed(cause)
         done?.(false)
       }
     })
     Effect.runForkWith(this.#context)(run)
+  }
+
+  #land(payload: string): void {
+    this.#inFlight -= payload.length
+    if (this.#inFlight === 0) this.#landed?.()
+  }
+
+  /** Done when nothing is on its way any more, or after a second. */
+  get landed(): Effect.Effect<void> {
+    const landed = Effect.callback<void>((resume) => {
+      if (this.#inFlight === 0) return resume(Effect.void)
+      this.#landed = () => resume(Effect.void)
+    })
+    return Effect.asVoid(Effect.timeoutOption(landed, 1_000))
   }
 
   /** Counts each, and logs the first of many. */

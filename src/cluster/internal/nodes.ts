@@ -55,6 +55,7 @@ export class Nodes {
       replacedAfter: heartbeat * 1.5,
       forgetAfter: Math.max(600_000, heartbeat * missed * 4)
     }
+    control.onGap = () => this.beat()
     control.on("beat", (from, word) => this.#onBeat(from, word))
     control.on("bye", (from) => this.#commit(State.left(this.#state, from, self.now())))
   }
@@ -75,6 +76,14 @@ export class Nodes {
 
   isUp(epoch: string): boolean {
     return this.#state.get(epoch)?.status === "up"
+  }
+
+  /** Whether what a node says of itself counts: it is up, or saying its last. Notes that it lives. */
+  counts(epoch: string): boolean {
+    const status = this.#state.get(epoch)?.status
+    if (status !== "up" && status !== "leaving") return false
+    this.#state = State.seen(this.#state, epoch, this.#options.self.now())
+    return true
   }
 
   get(epoch: string): State.NodeState | undefined {

@@ -153,7 +153,7 @@ export class Replicas {
   }
 
   #onDelta(from: string, word: unknown): void {
-    if (!this.#options.nodes.isUp(from) || !isNumbered(word)) return
+    if (!this.#options.nodes.counts(from) || !isNumbered(word)) return
     const changes = fromJson(word.changes)
     const copy = this.#copies.get(from)
     if (changes === undefined || copy === undefined) return
