@@ -24,7 +24,7 @@ const BoardApi = RoomApi.make("board", {
 })
 type BoardEvent = RoomApi.RoomEvent<typeof BoardApi.events>
 
-class Boards extends Rooms.Service<Boards>()("playground/Boards", BoardApi) {}
+export class Boards extends Rooms.Service<Boards>()("playground/Boards", BoardApi) {}
 
 /** Field of most messages. */
 const onBoard = { boardId: Board.ref.schema }
@@ -85,9 +85,9 @@ const look = Effect.fnUntraced(function* (
   const room = (yield* Boards).get(board)
   // First what can be refused, such as the twenty-first window of one name: a client that gets an error has not joined.
   const setStatus = username === undefined ? undefined : yield* attend(board, connection.id, username, send)
-  yield* Effect.addFinalizer(() => Effect.flatMap(room.size, (viewers) => room.broadcast("user_left", { viewers })))
+  yield* Effect.addFinalizer(() => Effect.flatMap(room.count, ({ members }) => room.broadcast("user_left", { viewers: members })))
   yield* join(room, {}, toEvent)
-  const viewers = yield* room.size
+  const { members: viewers } = yield* room.count
   send({ type: "joined", boardId: board, viewers })
   yield* room.broadcast("user_joined", { viewers }, { except: connection })
   return setStatus
@@ -103,7 +103,7 @@ const handle = Effect.fnUntraced(function* (session: Session) {
 
   const join = Effect.fnUntraced(function* (board: Ref.Ref<Board>, username: string | undefined) {
     if (looking.has(board.identifier)) {
-      return send({ type: "joined", boardId: board, viewers: yield* boards.get(board).size })
+      return send({ type: "joined", boardId: board, viewers: (yield* boards.get(board).count).members })
     }
     const scope = yield* Scope.fork(own)
     const looked = Scope.provide(look(board, username, session), scope)

@@ -8,6 +8,7 @@ import { Limits, RoomsServer } from "effect-rooms/websocket"
 import { createServer } from "node:http"
 import { BoardRoutes, BoardServices } from "./board.ts"
 import { ChatRoutes, ChatServices } from "./chat.ts"
+import { ClusterRoutes, ClusterServices } from "./cluster.ts"
 import { MoostRoutes } from "./moost.ts"
 import { Pages } from "./pages.ts"
 
@@ -36,6 +37,7 @@ const PrintUrls = Layer.effectDiscard(
         `  Events        ws://${host}/moost`,
         `  Metrics       http://${host}/metrics`,
         `  Health        http://${host}/health`,
+        `  Cluster       http://${host}/cluster`,
         "",
         "  Open the page in two windows. Ctrl-C stops.",
         ""
@@ -44,7 +46,14 @@ const PrintUrls = Layer.effectDiscard(
   })
 )
 
-HttpRouter.serve(Layer.mergeAll(ChatRoutes, BoardRoutes, MoostRoutes, Pages), {
+HttpRouter.serve(Layer.mergeAll(ChatRoutes, BoardRoutes, MoostRoutes, ClusterRoutes, Pages), {
   disableLogger: true,
   disableListenLog: true
-}).pipe(Layer.merge(PrintUrls), Layer.provide([ChatServices, BoardServices, Server]), Layer.launch, NodeRuntime.runMain)
+}).pipe(
+  Layer.merge(PrintUrls),
+  Layer.provide([ChatServices, BoardServices, Server]),
+  // Around everything else: what is built on it reaches the other nodes.
+  Layer.provide(ClusterServices),
+  Layer.launch,
+  NodeRuntime.runMain
+)
