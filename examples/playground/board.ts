@@ -85,7 +85,9 @@ const look = Effect.fnUntraced(function* (
   const room = (yield* Boards).get(board)
   // First what can be refused, such as the twenty-first window of one name: a client that gets an error has not joined.
   const setStatus = username === undefined ? undefined : yield* attend(board, connection.id, username, send)
-  yield* Effect.addFinalizer(() => Effect.flatMap(room.count, ({ members }) => room.broadcast("user_left", { viewers: members })))
+  yield* Effect.addFinalizer(() =>
+    Effect.flatMap(room.count, ({ members }) => room.broadcast("user_left", { viewers: members }))
+  )
   yield* join(room, {}, toEvent)
   const { members: viewers } = yield* room.count
   send({ type: "joined", boardId: board, viewers })

@@ -29,7 +29,7 @@ export const ClusterServices = Layer.unwrap(
   Effect.map(settings, ({ bus, port, secret }) =>
     Cluster.layer({
       namespace: "playground",
-      node: `playground-${port}`,
+      ...(port === 0 ? {} : { node: `playground-${port}` }),
       // Without a secret anybody who reaches the bus can speak for a node: fine on one's own machine alone.
       secret: secret._tag === "Some" ? secret.value : "unsigned"
     }).pipe(Layer.provideMerge(busOf(bus)))

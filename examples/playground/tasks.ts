@@ -65,14 +65,24 @@ export class Tasks extends Context.Service<
           return task === undefined ? Effect.fail(new NoTask()) : Effect.succeed(task)
         })
       /** The others are told, and if they cannot be told now, so be it. */
-      const put = (task: Task) => Effect.ignore(Effect.andThen(Effect.sync(() => tasks.set(task.id, task)), bus.emit("task.is", task)))
+      const put = (task: Task) =>
+        Effect.ignore(
+          Effect.andThen(
+            Effect.sync(() => tasks.set(task.id, task)),
+            bus.emit("task.is", task)
+          )
+        )
 
       const heard = yield* bus.on("task.is")
       const gone = yield* bus.on("task.gone")
       const wanted = yield* bus.on("tasks.wanted")
-      yield* Effect.forkScoped(heard.runForEach((task) => Effect.sync(() => tasks.size < mostTasks && tasks.set(task.id, task))))
+      yield* Effect.forkScoped(
+        heard.runForEach((task) => Effect.sync(() => tasks.size < mostTasks && tasks.set(task.id, task)))
+      )
       yield* Effect.forkScoped(gone.runForEach((id) => Effect.sync(() => tasks.delete(id))))
-      yield* Effect.forkScoped(wanted.runForEach(() => Effect.forEach(Array.from(tasks.values()), put, { discard: true })))
+      yield* Effect.forkScoped(
+        wanted.runForEach(() => Effect.forEach(Array.from(tasks.values()), put, { discard: true }))
+      )
       yield* Effect.ignore(bus.emit("tasks.wanted", name))
 
       return Tasks.of({

@@ -102,15 +102,10 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const bus = yield* EventBus
   const turn = yield* Turn.make
   const random = yield* Random.Random
-  const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>()) as Context.Context<never>
+  const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>())
   const fork = yield* FiberSet.makeRuntime()
   const later = (millis: number, task: () => void) => {
-    fork(
-      Effect.andThen(
-        Effect.sleep(millis),
-        Effect.sync(task)
-      )
-    )
+    fork(Effect.andThen(Effect.sleep(millis), Effect.sync(task)))
   }
   const newEpoch = () =>
     Array.from({ length: 2 }, () =>
@@ -153,18 +148,24 @@ const make = Effect.fnUntraced(function* (options: Options) {
     name: self.name,
     epoch: Effect.sync(() => self.epoch),
     nodes: Effect.sync(() => [
-      { epoch: self.epoch, name: self.name, status: "up", heardAgo: 0, uptime: self.uptime, isSelf: true, stale: false },
-      ...nodes.all.map(
-        ({ epoch, heardAt, name, startedAt, status }): Node => ({
-          epoch,
-          name,
-          status,
-          heardAgo: self.now() - heardAt,
-          uptime: self.now() - startedAt,
-          isSelf: false,
-          stale: status !== "down" && (status === "leaving" || replicas.isBehind(epoch))
-        })
-      )
+      {
+        epoch: self.epoch,
+        name: self.name,
+        status: "up",
+        heardAgo: 0,
+        uptime: self.uptime,
+        isSelf: true,
+        stale: false
+      },
+      ...nodes.all.map(({ epoch, heardAt, name, startedAt, status }): Node => ({
+        epoch,
+        name,
+        status,
+        heardAgo: self.now() - heardAt,
+        uptime: self.now() - startedAt,
+        isSelf: false,
+        stale: status !== "down" && (status === "leaving" || replicas.isBehind(epoch))
+      }))
     ]),
     health: bus.health,
     links: Effect.sync(() => ({ channels: links.channels, keys: links.feeds })),

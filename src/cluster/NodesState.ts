@@ -63,7 +63,9 @@ export const heard = (state: NodesState, epoch: string, name: string, uptime: nu
 /** Any other sign of life of a node that is known and not down. */
 export const seen = (state: NodesState, epoch: string, now: number): NodesState => {
   const before = state.get(epoch)
-  return before !== undefined && before.status !== "down" ? new Map(state).set(epoch, { ...before, heardAt: now }) : state
+  return before !== undefined && before.status !== "down"
+    ? new Map(state).set(epoch, { ...before, heardAt: now })
+    : state
 }
 
 /** The node has said goodbye. */

@@ -58,9 +58,7 @@ export const apply = (replica: Replica, version: number, changes: ReadonlyArray<
 
 /** All entries of a replica, as the changes that make it out of nothing. */
 export const entries = (replica: Replica): ReadonlyArray<Change> =>
-  Array.from(replica.tables).flatMap(([name, all]) =>
-    Array.from(all, ([key, value]) => ({ table: name, key, value }))
-  )
+  Array.from(replica.tables).flatMap(([name, all]) => Array.from(all, ([key, value]) => ({ table: name, key, value })))
 
 /** What makes one replica out of another. */
 export const between = (before: Replica, after: Replica): ReadonlyArray<Change> => [

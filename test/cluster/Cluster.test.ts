@@ -23,7 +23,11 @@ interface Options extends Partial<Cluster.Options> {
   readonly echo?: boolean
 }
 
-const node = Effect.fnUntraced(function* (bus: SimpleBus.SimpleBus, name: string, { echo = true, ...options }: Options = {}) {
+const node = Effect.fnUntraced(function* (
+  bus: SimpleBus.SimpleBus,
+  name: string,
+  { echo = true, ...options }: Options = {}
+) {
   const cluster = Cluster.layer({ namespace: "test", node: name, ...options })
   const layer = Chat.layer.pipe(Layer.provideMerge(cluster), Layer.provide(bus.node(name, { echo })))
   const scope = yield* Effect.acquireRelease(Scope.make(), (made) => Scope.close(made, Exit.void))
@@ -227,7 +231,11 @@ describe("channels over nodes", () => {
         )
         bus.lose = () => false
         yield* Effect.sleep(4_000)
-        assert.deepStrictEqual(yield* drained(left), ["before", ...[0, 1, 2, 3, 4, 5, 6].map((n) => `a${n}`), "gap 3 network"])
+        assert.deepStrictEqual(yield* drained(left), [
+          "before",
+          ...[0, 1, 2, 3, 4, 5, 6].map((n) => `a${n}`),
+          "gap 3 network"
+        ])
         assert.deepStrictEqual(yield* drained(right), ["before", "b0", "b1", "b2", "gap 7 network"])
         assert.deepStrictEqual(
           (yield* a.cluster.nodes).map(({ status }) => status),

@@ -27,9 +27,9 @@ export interface Playground extends AsyncDisposable {
 }
 
 /** Starts the playground, on a free port unless one is named; done when it says where it listens. */
-export const startPlayground = async (port = 0): Promise<Playground> => {
+export const startPlayground = async (port = 0, settings: Record<string, string> = {}): Promise<Playground> => {
   const child = spawn(process.execPath, ["--conditions=effect-rooms-source", main], {
-    env: { ...process.env, PORT: String(port) },
+    env: { ...process.env, PORT: String(port), ...settings },
     stdio: ["ignore", "pipe", "pipe"]
   })
   const output = { stdout: "", stderr: "" }

@@ -34,7 +34,7 @@ export const make = Effect.fnUntraced(function* <A>(
   message: Schema.Constraint & { readonly Type: A },
   registry: Registry<A>
 ): Effect.fn.Return<Bridge<A>, never, Scope.Scope> {
-  const context = yield* Effect.context<never>()
+  const context = yield* Effect.context()
   // A channel says of its schema only what it decodes to; encoding runs in this process and needs nothing.
   const codec = Schema.toCodecJson(message as unknown as Schema.Codec<A, unknown>)
   const encode = Schema.encodeUnknownSync(codec)
@@ -80,6 +80,6 @@ export const make = Effect.fnUntraced(function* <A>(
       if (text === undefined) settle?.(false)
       else link.publish(identifier, text, number, except.length === 0 ? noExcept : except, settle)
     },
-    open: (identifier) => Effect.orDie(link.open(identifier) as Effect.Effect<void, Refused, Scope.Scope>)
+    open: (identifier) => Effect.orDie(link.open(identifier))
   }
 })

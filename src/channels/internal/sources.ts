@@ -156,7 +156,10 @@ class RingSource<A> extends HubSource<A> implements RingReader {
     })
     if (!this.#failOnLoss) return items
     this.end(Exit.fail(new SlowConsumer({ missed: this.#lost })))
-    return items.slice(0, items.findIndex(({ _tag }) => _tag === "Gap"))
+    return items.slice(
+      0,
+      items.findIndex(({ _tag }) => _tag === "Gap")
+    )
   }
 
   protected detach(): void {

@@ -6,7 +6,8 @@
 const overhead = 512
 
 /** Bytes of a line with its line break; counted exactly only where that can matter. */
-const bytesOf = (line: string, room: number): number => (line.length * 3 < room ? line.length * 3 : Buffer.byteLength(line)) + 1
+const bytesOf = (line: string, room: number): number =>
+  (line.length * 3 < room ? line.length * 3 : Buffer.byteLength(line)) + 1
 
 /** Puts as many lines together as fit, in order; a line that alone is too long is a packet of its own. */
 export const chunked = (lines: ReadonlyArray<string>, maxPayload: number): ReadonlyArray<ReadonlyArray<string>> => {

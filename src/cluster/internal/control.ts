@@ -104,7 +104,12 @@ export class Control {
       const scope = Scope.makeUnsafe()
       const before = this.#inbox
       this.#inbox = scope
-      const moved = this.#heard(Scope.provide(bus.subscribe(topic, (event) => this.#receive(topic, event)), scope))
+      const moved = this.#heard(
+        Scope.provide(
+          bus.subscribe(topic, (event) => this.#receive(topic, event)),
+          scope
+        )
+      )
       return before === undefined ? moved : Effect.andThen(moved, Scope.close(before, Exit.void))
     })
   }

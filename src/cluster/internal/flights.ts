@@ -63,7 +63,10 @@ export class Flights {
     metrics.publishFailures.updateUnsafe(1, this.#context)
     if (this.#failing) return
     this.#failing = true
-    const log = Effect.logWarning("the event bus does not take messages for the other nodes; this node goes on alone", why)
+    const log = Effect.logWarning(
+      "the event bus does not take messages for the other nodes; this node goes on alone",
+      why
+    )
     Effect.runForkWith(this.#context)(log)
   }
 }

@@ -85,7 +85,8 @@ export class Links {
     nodes.listen({
       onEvent: (event) => {
         // One that started after this node listened owes everything; of any other it is to be asked.
-        if (event._tag === "Up" && this.#feeds.size > 0) this.#asks.ask(Array.from(this.#feeds.keys()), event.node.epoch)
+        if (event._tag === "Up" && this.#feeds.size > 0)
+          this.#asks.ask(Array.from(this.#feeds.keys()), event.node.epoch)
       },
       onReborn: () => {
         this.#lines.clear()
@@ -108,9 +109,12 @@ export class Links {
   link(channel: LinkedChannel): Effect.Effect<Link, never, Scope.Scope> {
     return Effect.gen({ self: this }, function* () {
       const { name } = channel
-      if (name.length > 64) return yield* Effect.die(new RangeError(`a channel's name has at most 64 characters: ${name}`))
+      if (name.length > 64)
+        return yield* Effect.die(new RangeError(`a channel's name has at most 64 characters: ${name}`))
       if (this.#channels.has(name)) {
-        yield* Effect.logWarning(`two channels are called ${name}: give each a name of its own, or they mix between nodes`)
+        yield* Effect.logWarning(
+          `two channels are called ${name}: give each a name of its own, or they mix between nodes`
+        )
       }
       yield* Effect.acquireRelease(
         Effect.sync(() => void this.#channels.add(name)),
@@ -236,7 +240,7 @@ export class Links {
       tails.push([line.topic, line.number, line.position])
       if (--line.tails <= 0) this.#tailing.delete(line)
     }
-    for (let from = 0; from < tails.length; from += 32) control.tell("tail", tails.slice(from, from + 32) as never)
+    for (let from = 0; from < tails.length; from += 32) control.tell("tail", tails.slice(from, from + 32))
     for (const [topic, line] of this.#lines) {
       if (self.now() - line.usedAt < forgetAfter || line.pending.length > 0) break
       this.#lines.delete(topic)
@@ -265,9 +269,7 @@ export class Links {
       Effect.sleep(tailInterval),
       Effect.sync(() => this.tell())
     )
-    return Effect.asVoid(
-      Effect.forkScoped(Effect.forever(tick, { disableYield: true }), { startImmediately: true })
-    )
+    return Effect.asVoid(Effect.forkScoped(Effect.forever(tick, { disableYield: true }), { startImmediately: true }))
   }
 }
 

@@ -41,7 +41,11 @@ export class Seal {
   /** A signature covers the topic, so that a packet is good on its own topic alone. */
   #sign(topic: string, content: string): string {
     if (this.#secret === undefined) return unsigned
-    return createHmac("sha256", Redacted.value(this.#secret)).update(topic).update("\n").update(content).digest("base64url")
+    return createHmac("sha256", Redacted.value(this.#secret))
+      .update(topic)
+      .update("\n")
+      .update(content)
+      .digest("base64url")
   }
 
   #isSigned(topic: string, content: string, signature: string): boolean {
@@ -89,9 +93,7 @@ const parseHeader = (text: string): Header | undefined => {
 
 /** One message of a channel as a line: its number within the channel, who is left out, and its body. */
 export const toLine = (number: number, except: ReadonlyArray<string>, body: string): string =>
-  except.length === 0
-    ? `${number.toString(36)}\t${body}`
-    : `${number.toString(36)} ${JSON.stringify(except)}\t${body}`
+  except.length === 0 ? `${number.toString(36)}\t${body}` : `${number.toString(36)} ${JSON.stringify(except)}\t${body}`
 
 export interface Line {
   readonly number: string
