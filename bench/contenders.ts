@@ -20,5 +20,12 @@ const all = [
   { name: "route", title: "effect-rooms, plain route", dialect: "json", file: "route.ts" }
 ] as const satisfies ReadonlyArray<Contender>
 
+/** Two nodes of each, with Redis between them. */
+export const clustered = [
+  { name: "ws-redis", title: "ws + Redis, a publish per message", dialect: "json", file: "ws-redis.ts" },
+  { name: "socket.io-redis", title: "Socket.IO, Redis adapter", dialect: "socketIo", file: "socket-io-redis.ts" },
+  { name: "rooms-redis", title: "effect-rooms, RedisBus", dialect: "json", file: "rooms.ts" }
+] as const satisfies ReadonlyArray<Contender>
+
 export type ContenderName = (typeof all)[number]["name"]
 export const contenders: ReadonlyArray<Contender & { readonly name: ContenderName }> = all

@@ -37,14 +37,18 @@ const fromStat = (pid: number): CpuTime => {
 /** CPU time of a process so far. */
 export const cpuTime = (pid: number): CpuTime => fromSchedstat(pid) ?? fromStat(pid)
 
+/** That of several together; the wait is the worst of them. */
+const cpuTimeOf = (pids: ReadonlyArray<number>): CpuTime =>
+  pids.map(cpuTime).reduce((a, b) => ({ used: a.used + b.used, waited: Math.max(a.waited, b.waited) }))
+
 /** Begins a span; the returned function ends it. */
-export const startSpan = (serverPid: number): (() => Span) => {
+export const startSpan = (serverPid: number, more: ReadonlyArray<number> = []): (() => Span) => {
   const startedAt = performance.now()
   const own = cpuTime(process.pid)
-  const before = cpuTime(serverPid)
+  const before = cpuTimeOf([serverPid, ...more])
   return () => {
     const seconds = (performance.now() - startedAt) / 1000
-    const after = cpuTime(serverPid)
+    const after = cpuTimeOf([serverPid, ...more])
     const generator = cpuTime(process.pid)
     return {
       seconds,

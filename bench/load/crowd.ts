@@ -46,12 +46,12 @@ export class Crowd {
 
   /** Connects the clients, the next as soon as one has joined. */
   open(): Promise<Opened> {
-    const { concurrency, dialect, members, port, rooms } = this.options
+    const { concurrency, dialect, far, members, port, rooms } = this.options
     for (let i = 0; i < rooms; i++) {
       this.rooms.push({ name: `r${i}`, members: [], sent: 0, received: 0, next: 0, touched: false })
     }
     const total = rooms * members
-    const span = startSpan(this.options.serverPid)
+    const span = startSpan(this.options.serverPid, this.options.morePids)
     let started = 0
     let joined = 0
     let failed = 0
@@ -59,7 +59,8 @@ export class Crowd {
       const connect = () => {
         if (started === total) return
         const room = this.rooms[Math.floor(started++ / members)]!
-        const client = new Client({ port, dialect: dialects[dialect], room: room.name, events: this.#eventsOf(room) })
+        const near = far === undefined || room.members.length < far.near
+        const client = new Client({ port: near ? port : far.port, dialect: dialects[dialect], room: room.name, events: this.#eventsOf(room) })
         room.members.push(client)
       }
       this.#onJoined = (client) => {

@@ -19,6 +19,12 @@ export interface Open {
   readonly kind: "open"
   readonly port: number
   readonly serverPid: number
+  /** A second node, which all members of a room but the first `near` connect to. */
+  readonly far?: { readonly port: number; readonly near: number } | undefined
+  /** What counts as the server besides `serverPid`: its other nodes, their broker. */
+  readonly morePids?: ReadonlyArray<number> | undefined
+  /** How many members of a room publish, the first ones; all by default. */
+  readonly publishers?: number | undefined
   readonly dialect: DialectName
   readonly rooms: number
   readonly members: number

@@ -34,7 +34,7 @@ class Publisher {
   publish(room: CrowdRoom): void {
     const { head, tail } = this.#templates.get(room)!
     room.members[room.next]!.send(Frames.text(`${head}${micros()}${tail}`))
-    room.next = (room.next + 1) % room.members.length
+    room.next = (room.next + 1) % (this.#crowd.options.publishers ?? room.members.length)
     room.sent++
     this.sent++
   }
@@ -107,7 +107,7 @@ export const load = async (crowd: Crowd, { contentBytes, millis, pace, warmUpMil
   await sleep(warmUpMillis)
 
   crowd.latencies.clear()
-  const span = startSpan(crowd.options.serverPid)
+  const span = startSpan(crowd.options.serverPid, crowd.options.morePids)
   const before = { sent: publisher.sent, received: crowd.received }
   await sleep(millis)
   const measured = span()

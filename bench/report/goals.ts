@@ -68,7 +68,24 @@ const inProcess = (subscribers: number): ReadonlyArray<Goal> => {
   ]
 }
 
+/** Both nodes and Redis, per delivery. */
+const overNodes = (scenario: string, plain: number, socketIo: number, light: number): ReadonlyArray<Goal> =>
+  (
+    [
+      ["saturated", "ws-redis", plain],
+      ["saturated", "socket.io-redis", socketIo],
+      ["light", "ws-redis", light]
+    ] as const
+  ).map(([phase, to, atMost]) => ({
+    text: `${scenario}, ${phase}: CPU per delivery × ${to}`,
+    atMost,
+    row: "rooms-redis",
+    value: ratio(scenario, phase, "cpu", to)
+  }))
+
 export const goals: ReadonlyArray<Goal> = [
+  ...overNodes("nodes-large", 0.15, 0.15, 0.8),
+  ...overNodes("nodes-small", 0.5, 0.3, 0.8),
   ...fanOut(100, 0.06),
   ...fanOut(1000, 0.16),
   ...fanOut(5000, 0.36),

@@ -119,6 +119,38 @@ export class Server implements AsyncDisposable {
   }
 }
 
+/** A Redis of its own, on the servers' core. */
+export class Redis implements AsyncDisposable {
+  readonly #child: ChildProcess
+  readonly port: number
+
+  private constructor(child: ChildProcess, port: number) {
+    this.#child = child
+    this.port = port
+  }
+
+  static async start(): Promise<Redis> {
+    const port = 20_000 + Math.floor(Math.random() * 10_000)
+    const command = ["redis-server", "--port", String(port), "--bind", "127.0.0.1", "--save", ""]
+    const [program, ...rest] = canPin ? ["taskset", "-c", String(serverCore), ...command] : command
+    const child = spawn(program!, rest, { stdio: ["ignore", "pipe", 2] })
+    await new Promise<void>((resolve, reject) => {
+      child.once("error", reject)
+      child.once("exit", () => reject(new Error("redis-server ended: is it installed?")))
+      child.stdout!.on("data", (text: Buffer) => String(text).includes("Ready to accept connections") && resolve())
+    })
+    return new Redis(child, port)
+  }
+
+  get pid(): number {
+    return this.#child.pid!
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await stop(this.#child)
+  }
+}
+
 /** The process that plays all clients. */
 export class Generator implements AsyncDisposable {
   readonly #child = start(generatorCore, ["--max-semi-space-size=64", path.join("load", "generator.ts")])

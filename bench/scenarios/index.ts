@@ -4,6 +4,7 @@
 import { connections } from "./connections.ts"
 import { fanOut } from "./fan-out.ts"
 import { inProcess } from "./in-process.ts"
+import { nodes } from "./nodes.ts"
 import type { Scenario } from "./scenario.ts"
 import { smallRooms } from "./small-rooms.ts"
 import { stalled } from "./stalled.ts"
@@ -17,5 +18,6 @@ export const scenarios: ReadonlyArray<Scenario> = [
   connections,
   inProcess,
   tenThousand,
-  stalled
+  stalled,
+  ...nodes
 ]

@@ -8,6 +8,7 @@ import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
 import { createServer } from "node:http"
 import type { Socket } from "node:net"
+import { Cluster, RedisBus } from "../../src/cluster/index.ts"
 import { Limits, RoomsServer } from "../../src/websocket/index.ts"
 import { listening } from "./report.ts"
 
@@ -41,6 +42,13 @@ const Server = RoomsServer.layer(watched, {
   limits: Limits.trusted
 })
 
+/** With BENCH_REDIS, one of several nodes. */
+const url = process.env["BENCH_REDIS"]
+const Node =
+  url === undefined
+    ? Layer.empty
+    : Cluster.layer({ namespace: "bench", secret: "unsigned" }).pipe(Layer.provide(RedisBus.layer({ url })))
+
 /** Serves until the runner is gone. Requests are not logged: no other contender logs them. */
 export const serve = <S>(
   routes: Layer.Layer<
@@ -53,6 +61,7 @@ export const serve = <S>(
   Listening.pipe(
     Layer.provide(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true })),
     Layer.provide([services, Server]),
+    Layer.provide(Node),
     Layer.launch,
     NodeRuntime.runMain
   )

@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type { Peers, Refused } from "../../internal/peers.ts"
+import type { Peers } from "../../internal/peers.ts"
 import { bridgeFailures } from "./metrics.ts"
 import type { Registry } from "./registry.ts"
 

@@ -17,14 +17,21 @@ export interface DriverConnection {
    * of the calls. Fails with `BusRefused` or `BusUnreachable`.
    */
   readonly publish: (topic: string, payload: string) => Effect.Effect<void, EventBusError>
-  /** Done when all the topics are live. Fails with `BusRefused` when any is refused. At most 512 topics at a time. */
+  /**
+   * Done when all the topics are live. Fails with `BusRefused` when any is refused; then none of them is subscribed, or
+   * subscribing again to one that still is changes nothing. Any other failure means that the connection is lost. At most
+   * 512 topics at a time; a few calls at a time, never two that are about one topic.
+   */
   readonly subscribe: (topics: ReadonlyArray<string>) => Effect.Effect<void, EventBusError>
+  /** Done when nothing more arrives on the topics; a topic that is not subscribed is no failure. */
   readonly unsubscribe: (topics: ReadonlyArray<string>) => Effect.Effect<void, EventBusError>
 }
 
 /** What a driver tells the bus, in the step in which it happens. */
 export interface DriverEvents {
   readonly onMessage: (topic: string, payload: string) => void
+  /** Messages of the topic were dropped on this side because there were too many of them. */
+  readonly onOverflow?: (topic: string) => void
 }
 
 export interface Driver {
@@ -34,7 +41,8 @@ export interface Driver {
   readonly ordered: boolean
   /**
    * Connects, for publishing and for listening. Closing the scope closes every socket within a second, whatever the
-   * broker does. `lost` is completed with the reason when the connection is gone, whoever noticed.
+   * broker does. `lost` is completed with the reason when the connection is gone, whoever noticed; reasons appear in
+   * logs, so they name no credentials.
    */
   readonly connect: (
     events: DriverEvents,

@@ -1,0 +1,58 @@
+/**
+ * The event bus over PostgreSQL: topics are channels of `LISTEN` and `NOTIFY`.
+ *
+ * For applications that have a PostgreSQL anyway and up to some thousand topics per node. Needs the package
+ * `@effect/sql-pg`. A node has two sessions, however many rooms it has: one publishes, one listens. They have to be its
+ * own from beginning to end: a pooler has to be in session mode. PostgreSQL keeps nothing for a session that is gone:
+ * what is published while a node has no connection never reaches it, and the node sees a gap.
+ */
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { EventBus, type EventBusService } from "./EventBus.ts"
+import * as Bus from "./internal/bus.ts"
+import { configOf, type PostgresOptions } from "./internal/postgresOptions.ts"
+
+/** Where PostgreSQL is, how it is used, and the times the bus keeps. */
+export interface Options extends PostgresOptions, Bus.Options {}
+
+/**
+ * Makes an event bus over PostgreSQL that lives as long as the scope. Options that cannot be right are a defect; a
+ * PostgreSQL that is out of reach is not: the bus begins degraded and goes on trying.
+ */
+export const make = (options: Options): Effect.Effect<EventBusService, never, Scope.Scope> =>
+  Effect.flatMap(
+    // The driver needs the optional package.
+    Effect.promise(() => import("./internal/postgresDriver.ts")),
+    (driver) => Bus.make(driver.make(configOf(options)), options)
+  )
+
+/**
+ * Carries the event bus over PostgreSQL.
+ *
+ * `publish` succeeds when the notification is committed. A notification has room for 7,999 bytes; a longer payload goes
+ * through a row of a table that is deleted after a minute.
+ *
+ * @example
+ * ```ts
+ * import * as PostgresBus from "effect-rooms/cluster/postgres"
+ *
+ * export const BusLive = PostgresBus.layer({ host: "localhost", database: "app" })
+ * ```
+ */
+export const layer = (options: Options): Layer.Layer<EventBus> => Layer.effect(EventBus, make(options))
+
+/**
+ * Carries the event bus over PostgreSQL, with options read from configuration; see `layer`.
+ *
+ * @example
+ * ```ts
+ * import * as PostgresBus from "effect-rooms/cluster/postgres"
+ * import * as Config from "effect/Config"
+ *
+ * export const BusLive = PostgresBus.layerConfig({ url: Config.Redacted("DATABASE_URL") })
+ * ```
+ */
+export const layerConfig = (options: Config.Wrap<Options>): Layer.Layer<EventBus, Config.ConfigError> =>
+  Layer.effect(EventBus, Effect.flatMap(Config.unwrap(options), make))

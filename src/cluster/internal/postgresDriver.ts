@@ -1,0 +1,64 @@
+/**
+ * PostgreSQL as the bus sees it: a session that listens, and one that publishes and reads what is too long for a
+ * notification. Both are one connection: it is over when either is.
+ */
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import type { EventBusError } from "../EventBusError.ts"
+import type { Driver, DriverConnection } from "./driver.ts"
+import { unreachable } from "./postgresError.ts"
+import { LargePayloads } from "./postgresLarge.ts"
+import { Listener } from "./postgresListener.ts"
+import * as PostgresPublisher from "./postgresPublisher.ts"
+import * as PostgresSession from "./postgresSession.ts"
+
+/** What a driver has to know of its PostgreSQL. */
+export interface PostgresConfig {
+  readonly login: PostgresSession.Login
+  readonly table: string
+  /** Bytes. */
+  readonly maxPayload: number
+  /** For dialling and logging in, and for the table. */
+  readonly connectMillis: number
+}
+
+/** Where the connection is lost there is nothing to say: its loss is told as a whole. */
+const warn = (what: string, { message, reason }: EventBusError): Effect.Effect<void> =>
+  reason._tag === "BusUnreachable" ? Effect.void : Effect.logWarning(`${what}: ${message}`)
+
+/** A driver for the PostgreSQL of the configuration. */
+export const make = ({ connectMillis, login, maxPayload, table }: PostgresConfig): Driver => ({
+  kind: "postgres",
+  maxPayload,
+  echo: true,
+  ordered: true,
+  connect: (events, lost) =>
+    Effect.gen(function* () {
+      const fork = yield* FiberSet.makeRuntime()
+      const publishing = yield* PostgresSession.open(login, lost)
+      const large = new LargePayloads(publishing, table)
+      const listener = new Listener(events, (id, done) => {
+        const body = Effect.catch(large.read(id), (error) =>
+          Effect.as(warn("a large payload is not readable", error), undefined)
+        )
+        fork(Effect.map(body, done))
+      })
+      const listening = yield* PostgresSession.open(login, lost, (channel, text) => listener.notified(channel, text))
+      yield* large.prepare()
+      yield* Effect.forkScoped(
+        Effect.catch(large.clean(), (error) => warn("old large payloads are not deleted", error))
+      )
+      const publish = yield* PostgresPublisher.make(publishing, large)
+      const connection: DriverConnection = {
+        publish,
+        subscribe: (topics) => listener.subscribe(listening, topics),
+        unsubscribe: (topics) => listener.unsubscribe(listening, topics)
+      }
+      return connection
+    }).pipe(
+      Effect.timeoutOrElse({
+        duration: connectMillis,
+        orElse: () => Effect.fail(unreachable(`no answer within ${connectMillis} ms`))
+      })
+    )
+})
