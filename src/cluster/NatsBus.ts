@@ -34,7 +34,7 @@ export const make = (options: Options): Effect.Effect<EventBusService, never, Sc
  *
  * @example
  * ```ts
- * import * as NatsBus from "effect-rooms/cluster/nats"
+ * import { NatsBus } from "effect-rooms/cluster"
  *
  * export const BusLive = NatsBus.layer({ servers: "localhost:4222" })
  * ```
@@ -46,7 +46,7 @@ export const layer = (options: Options): Layer.Layer<EventBus> => Layer.effect(E
  *
  * @example
  * ```ts
- * import * as NatsBus from "effect-rooms/cluster/nats"
+ * import { NatsBus } from "effect-rooms/cluster"
  * import * as Config from "effect/Config"
  *
  * export const BusLive = NatsBus.layerConfig({

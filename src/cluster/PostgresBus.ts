@@ -36,7 +36,7 @@ export const make = (options: Options): Effect.Effect<EventBusService, never, Sc
  *
  * @example
  * ```ts
- * import * as PostgresBus from "effect-rooms/cluster/postgres"
+ * import { PostgresBus } from "effect-rooms/cluster"
  *
  * export const BusLive = PostgresBus.layer({ host: "localhost", database: "app" })
  * ```
@@ -48,7 +48,7 @@ export const layer = (options: Options): Layer.Layer<EventBus> => Layer.effect(E
  *
  * @example
  * ```ts
- * import * as PostgresBus from "effect-rooms/cluster/postgres"
+ * import { PostgresBus } from "effect-rooms/cluster"
  * import * as Config from "effect/Config"
  *
  * export const BusLive = PostgresBus.layerConfig({ url: Config.Redacted("DATABASE_URL") })

@@ -49,6 +49,14 @@ export const change = (replica: Replica, version: number, changes: ReadonlyArray
   return { version, tables }
 }
 
+/** Those of the changes that change anything; each entry is in one of them at most. */
+export const effective = (replica: Replica, changes: ReadonlyArray<Change>): ReadonlyArray<Change> =>
+  changes.filter(({ key, table: name, value }) => {
+    const known = HashMap.get(table(replica, name), key)
+    if (value === undefined) return Option.isSome(known)
+    return Option.isNone(known) || JSON.stringify(known.value) !== JSON.stringify(value)
+  })
+
 /** Applies the changes that make a version out of the one before it. */
 export const apply = (replica: Replica, version: number, changes: ReadonlyArray<Change>): Applied => {
   if (version <= replica.version) return { _tag: "Known" }
@@ -65,8 +73,5 @@ export const between = (before: Replica, after: Replica): ReadonlyArray<Change> 
   ...entries(before)
     .filter(({ key, table: name }) => !HashMap.has(table(after, name), key))
     .map((entry) => ({ ...entry, value: undefined })),
-  ...entries(after).filter(({ key, table: name, value }) => {
-    const known = HashMap.get(table(before, name), key)
-    return Option.isNone(known) || JSON.stringify(known.value) !== JSON.stringify(value)
-  })
+  ...effective(before, entries(after))
 ]

@@ -24,12 +24,13 @@ export interface LinkedChannel {
 /** The way of a channel to the same channel on other nodes. */
 export interface Link {
   /**
-   * Sends the n-th publish of the channel on its way at the end of the turn. `done` is told whether the others can have
-   * it: the bus has taken it, or nobody is there.
+   * Sends the n-th publish of the channel on its way at the end of the turn. The message is encoded in this step, if any
+   * other node listens; one that cannot be is a gap there. `done` is told whether the others can have it: the bus has
+   * taken it, or nobody listens.
    */
   readonly publish: (
     identifier: string,
-    body: string,
+    encode: () => string | undefined,
     number: number,
     except: ReadonlyArray<string>,
     done: ((reached: boolean) => void) | undefined

@@ -24,8 +24,6 @@ export interface Bridge<A> {
   readonly open: (identifier: string) => Effect.Effect<void, never, Scope.Scope>
 }
 
-const noExcept: ReadonlyArray<string> = []
-
 /** Links a channel to the same channel on other nodes until the scope closes. */
 export const make = Effect.fnUntraced(function* <A>(
   peers: Peers,
@@ -76,9 +74,7 @@ export const make = Effect.fnUntraced(function* <A>(
   return {
     publish: (identifier, value, number, except, done) => {
       const settle = done && ((reached: boolean) => void Deferred.doneUnsafe(done, Exit.succeed(reached)))
-      const text = textOf(value)
-      if (text === undefined) settle?.(false)
-      else link.publish(identifier, text, number, except.length === 0 ? noExcept : except, settle)
+      link.publish(identifier, () => textOf(value), number, except, settle)
     },
     open: (identifier) => Effect.orDie(link.open(identifier))
   }

@@ -1,5 +1,8 @@
 /**
- * Asks other nodes how far they have come with topics, so that what is missing later on can be told exactly.
+ * Tells other nodes what this one listens to, and asks how far they have come with it: they send what it wants, and what
+ * is missing later on can be told exactly.
+ *
+ * A question is asked again until the node has answered, is down, or nobody listens any more.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -7,6 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import type { Turn } from "../../internal/turn.ts"
 import type { Control } from "./control.ts"
+import type { Interest } from "./interest.ts"
 import type { Nodes } from "./nodes.ts"
 
 /**
@@ -19,9 +23,12 @@ export interface AsksOptions {
   readonly control: Control
   readonly nodes: Nodes
   readonly turn: Turn
+  readonly interest: Interest
   readonly later: (millis: number, task: () => void) => void
   readonly standOf: (topic: string) => readonly [line: number, position: number, age: number]
-  readonly onStand: (from: string, stands: ReadonlyArray<Stand>) => void
+  readonly onStand: (from: string, stand: Stand) => void
+  /** Whether this node still listens to a topic. */
+  readonly listensTo: (topic: string) => boolean
 }
 
 /** How long the first listener of a key waits for the answers of all nodes. */
@@ -29,106 +36,174 @@ const patience = 300
 /** Topics in one question. */
 const atMost = 32
 
-interface Open {
-  readonly waitFor: Set<string>
+/** Somebody who waits for the answers about a topic. */
+interface Waiting {
+  readonly nodes: Set<string>
   readonly answered: Deferred.Deferred<void>
 }
 
 export class Asks {
   readonly #options: AsksOptions
-  readonly #open = new Map<number, Open>()
-  #number = 0
-  /** What is asked of all nodes at the end of this turn. */
-  #topics: Array<string> = []
-  #answered: Deferred.Deferred<void> | undefined
+  /** By node, the topics it has not said anything about. */
+  readonly #open = new Map<string, Set<string>>()
+  /** What is asked at the end of this turn. */
+  #asking = new Map<string, Set<string>>()
+  /** What is called off at the end of this turn. */
+  #unwanted = new Map<string, Set<string>>()
+  readonly #waiting = new Map<string, Set<Waiting>>()
+  #scheduled = false
 
   constructor(options: AsksOptions) {
+    const { control, nodes } = options
     this.#options = options
-    options.control.on("ask", (from, word) => this.#onAsk(from, word))
-    options.control.on("stand", (from, word) => this.#onStand(from, word))
+    control.on("ask", (from, word) => this.#onAsk(from, word))
+    control.on("stand", (from, word) => this.#onStand(from, word))
+    control.on("unask", (from, word) => {
+      for (const topic of topicsOf(word)) options.interest.remove(topic, from)
+    })
+    nodes.listen({
+      onEvent: (event) => {
+        if (event._tag !== "Up") this.#giveUp(event.node.epoch)
+      }
+    })
   }
 
-  /** Asks one node about topics. */
-  ask(topics: ReadonlyArray<string>, to: string): void {
-    for (let from = 0; from < topics.length; from += atMost) {
-      this.#options.control.tellOne(to, "ask", { number: 0, last: true, topics: topics.slice(from, from + atMost) })
+  /** Asks nodes about topics at the end of the turn. */
+  ask(topics: ReadonlyArray<string>, nodes: ReadonlyArray<string>): void {
+    for (const node of nodes) {
+      for (const topic of topics) {
+        put(this.#open, node, topic)
+        put(this.#asking, node, topic)
+      }
     }
+    if (this.#asking.size > 0) this.#schedule()
   }
 
-  /** Asks all nodes at the end of the turn. */
-  askAll(topics: ReadonlyArray<string>): Deferred.Deferred<void> {
-    this.#topics.push(...topics)
-    if (this.#answered !== undefined) return this.#answered
-    const answered = Deferred.makeUnsafe<void>()
-    this.#answered = answered
+  /** Asks nodes about a topic; done when all have answered, or after a while. */
+  askAndWait(topic: string, nodes: ReadonlyArray<string>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.ask([topic], nodes)
+      return this.#answered(topic, nodes)
+    })
+  }
+
+  #answered(topic: string, nodes: ReadonlyArray<string>): Effect.Effect<void> {
+    const left = nodes.filter((node) => this.#open.get(node)?.has(topic) === true)
+    if (left.length === 0) return Effect.void
+    const waiting: Waiting = { nodes: new Set(left), answered: Deferred.makeUnsafe() }
+    const some = this.#waiting.get(topic)
+    if (some === undefined) this.#waiting.set(topic, new Set([waiting]))
+    else some.add(waiting)
+    const over = Effect.sync(() => {
+      const others = this.#waiting.get(topic)
+      others?.delete(waiting)
+      if (others?.size === 0) this.#waiting.delete(topic)
+    })
+    return Effect.ensuring(Effect.asVoid(Effect.timeoutOption(Deferred.await(waiting.answered), patience)), over)
+  }
+
+  /** Nobody here listens to a topic any more. */
+  forget(topic: string): void {
+    for (const { epoch } of this.#options.nodes.up) this.unwanted(epoch, topic)
+    for (const topics of this.#open.values()) topics.delete(topic)
+  }
+
+  /** A node sends what nobody here listens to. */
+  unwanted(node: string, topic: string): void {
+    put(this.#unwanted, node, topic)
+    this.#schedule()
+  }
+
+  /** Asks again what has not been answered. */
+  again(): void {
+    for (const [node, topics] of this.#open) {
+      if (!this.#options.nodes.isUp(node)) this.#open.delete(node)
+      else for (const topic of topics) put(this.#asking, node, topic)
+    }
+    if (this.#asking.size > 0) this.#schedule()
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
     this.#options.turn.atEnd(() => this.#send())
-    return answered
-  }
-
-  /** Done when all nodes have answered that can. */
-  askAndWait(topic: string): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      this.#options.nodes.up.length === 0 ? Effect.void : Deferred.await(this.askAll([topic]))
-    )
   }
 
   #send(): void {
-    const { control, later, nodes } = this.#options
-    const topics = Array.from(new Set(this.#topics))
-    const answered = this.#answered!
-    this.#topics = []
-    this.#answered = undefined
-    const waitFor = new Set(nodes.up.map(({ epoch }) => epoch))
-    if (waitFor.size === 0) return void Deferred.doneUnsafe(answered, Exit.void)
-    const number = ++this.#number
-    this.#open.set(number, { waitFor, answered })
-    for (let from = 0; from < topics.length; from += atMost) {
-      const last = from + atMost >= topics.length
-      control.tell("ask", { number, last, topics: topics.slice(from, from + atMost) })
+    const { control, listensTo, nodes } = this.#options
+    this.#scheduled = false
+    const [asking, unwanted] = [this.#asking, this.#unwanted]
+    this.#asking = new Map()
+    this.#unwanted = new Map()
+    for (const [node, topics] of unwanted) {
+      const gone = Array.from(topics).filter((topic) => !listensTo(topic))
+      for (const some of slices(gone)) control.tellOne(node, "unask", { topics: some })
     }
-    later(patience, () => this.#close(number))
-  }
-
-  #close(number: number): void {
-    const open = this.#open.get(number)
-    this.#open.delete(number)
-    if (open !== undefined) Deferred.doneUnsafe(open.answered, Exit.void)
+    const all = nodes.up.length
+    const first = asking.values().next().value
+    // Most of the time all are asked the same: then once for all.
+    if (first !== undefined && asking.size === all && all > 1 && Array.from(asking.values()).every(sameAs(first))) {
+      for (const some of slices(Array.from(first).filter(listensTo))) control.tell("ask", { topics: some })
+      return
+    }
+    for (const [node, topics] of asking) {
+      for (const some of slices(Array.from(topics).filter(listensTo))) control.tellOne(node, "ask", { topics: some })
+    }
   }
 
   #onAsk(from: string, word: unknown): void {
-    if (!isAsk(word)) return
-    const stands = word.topics.map((topic) => [topic, ...this.#options.standOf(topic)])
-    this.#options.control.tellOne(from, "stand", { number: word.number, last: word.last, stands })
+    const { control, interest, nodes, standOf } = this.#options
+    // Whoever is not known yet asks again.
+    if (!nodes.isUp(from)) return
+    const stands = topicsOf(word).map((topic) => {
+      interest.add(topic, from)
+      return [topic, ...standOf(topic)]
+    })
+    if (stands.length > 0) control.tellOne(from, "stand", { stands })
   }
 
   #onStand(from: string, word: unknown): void {
-    if (!isStand(word)) return
-    this.#options.onStand(from, word.stands)
-    if (!word.last) return
-    const open = this.#open.get(word.number)
-    if (open?.waitFor.delete(from) === true && open.waitFor.size === 0) this.#close(word.number)
+    if (!Predicate.hasProperty(word, "stands") || !Array.isArray(word.stands)) return
+    for (const stand of (word.stands as ReadonlyArray<unknown>).filter(isStand)) {
+      this.#options.onStand(from, stand)
+      this.#open.get(from)?.delete(stand[0])
+      for (const waiting of this.#waiting.get(stand[0]) ?? []) settle(waiting, from)
+    }
+    if (this.#open.get(from)?.size === 0) this.#open.delete(from)
+  }
+
+  /** A node is not there any more to answer. */
+  #giveUp(node: string): void {
+    this.#open.delete(node)
+    for (const some of this.#waiting.values()) for (const waiting of some) settle(waiting, node)
   }
 }
 
-const isAsk = (
-  word: unknown
-): word is { readonly number: number; readonly last: boolean; readonly topics: ReadonlyArray<string> } =>
-  Predicate.hasProperty(word, "number") &&
-  Number.isSafeInteger(word.number) &&
-  Predicate.hasProperty(word, "last") &&
-  Predicate.hasProperty(word, "topics") &&
-  Array.isArray(word.topics) &&
-  word.topics.every(Predicate.isString)
+const settle = ({ answered, nodes }: Waiting, node: string): void => {
+  if (nodes.delete(node) && nodes.size === 0) Deferred.doneUnsafe(answered, Exit.void)
+}
 
-const isStand = (
-  word: unknown
-): word is { readonly number: number; readonly last: boolean; readonly stands: ReadonlyArray<Stand> } =>
-  Predicate.hasProperty(word, "number") &&
-  Number.isSafeInteger(word.number) &&
-  Predicate.hasProperty(word, "last") &&
-  Predicate.hasProperty(word, "stands") &&
-  Array.isArray(word.stands) &&
-  word.stands.every(
-    (stand) =>
-      Array.isArray(stand) && Predicate.isString(stand[0]) && stand.slice(1, 4).every((n) => Number.isSafeInteger(n))
-  )
+const put = (index: Map<string, Set<string>>, key: string, value: string): void => {
+  const values = index.get(key)
+  if (values === undefined) index.set(key, new Set([value]))
+  else values.add(value)
+}
+
+const sameAs =
+  (first: ReadonlySet<string>) =>
+  (other: ReadonlySet<string>): boolean =>
+    other === first || (other.size === first.size && Array.from(other).every((value) => first.has(value)))
+
+const slices = (topics: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> => {
+  const parts: Array<ReadonlyArray<string>> = []
+  for (let from = 0; from < topics.length; from += atMost) parts.push(topics.slice(from, from + atMost))
+  return parts
+}
+
+const topicsOf = (word: unknown): ReadonlyArray<string> =>
+  Predicate.hasProperty(word, "topics") && Array.isArray(word.topics) && word.topics.every(Predicate.isString)
+    ? word.topics
+    : []
+
+const isStand = (stand: unknown): stand is Stand =>
+  Array.isArray(stand) && Predicate.isString(stand[0]) && stand.slice(1, 4).every((n) => Number.isSafeInteger(n))

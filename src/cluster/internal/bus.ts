@@ -120,6 +120,7 @@ export const make = Effect.fnUntraced(function* (
     },
     later: (task) => release.add(task),
     onThrow: (topic, defect) => report.threw(topic, defect),
+    onKept: (refusal) => report.kept(refusal),
     onRefused: (topic, refusal, first) => {
       report.refused(topic, refusal, first)
       if (topic === probeTopic) noProbes(refusal)

@@ -24,8 +24,8 @@ export const listenerFailures = Metric.counter("effect_rooms_bus_listener_failur
   incremental: true
 })
 
-/** Subscriptions the bus refused when it was back, though they had been there before. */
+/** Subscriptions the bus refused to restore, or to end. */
 export const refusals = Metric.counter("effect_rooms_bus_refusals", {
-  description: "subscriptions the event bus refused to restore",
+  description: "subscriptions the event bus refused to restore, or to end",
   incremental: true
 })

@@ -9,16 +9,32 @@ import * as Metric from "effect/Metric"
 import type { EventBusError } from "../EventBusError.ts"
 import * as metrics from "./busMetrics.ts"
 
-/** Milliseconds between log entries about listeners that throw; those in between are counted. */
-const listenerLogInterval = 1000
+/** Milliseconds between log entries about what may happen often; those in between are counted. */
+const interval = 1000
+
+/** Log entries of one sort, one in an interval. */
+class Sparse {
+  #times = 0
+  #loggedAt = Number.NEGATIVE_INFINITY
+
+  /** What to add to an entry that is due now; `undefined` when none is. */
+  due(now: number): string | undefined {
+    this.#times++
+    if (now - this.#loggedAt < interval) return undefined
+    const added = this.#times === 1 ? "" : ` (${this.#times} times since the last entry)`
+    this.#times = 0
+    this.#loggedAt = now
+    return added
+  }
+}
 
 export class Report {
   readonly #kind: string
   readonly #context: Context.Context<never>
   readonly #now: () => number
   readonly #attributes: { readonly bus: string }
-  #thrown = 0
-  #loggedAt = Number.NEGATIVE_INFINITY
+  readonly #thrown = new Sparse()
+  readonly #keptBack = new Sparse()
 
   /** `now` is in monotonic milliseconds. */
   constructor(kind: string, context: Context.Context<never>, now: () => number) {
@@ -60,13 +76,17 @@ export class Report {
 
   threw(topic: string, defect: unknown): void {
     this.#count(metrics.listenerFailures)
-    this.#thrown++
-    const now = this.#now()
-    if (now - this.#loggedAt < listenerLogInterval) return
-    this.#loggedAt = now
-    const times = this.#thrown === 1 ? "" : ` (${this.#thrown} times since the last entry)`
-    this.#thrown = 0
+    const times = this.#thrown.due(this.#now())
+    if (times === undefined) return
     this.#log(Effect.logError(`a listener of "${topic}" on the event bus (${this.#kind}) threw${times}`, defect))
+  }
+
+  /** The broker refused to unsubscribe. */
+  kept(refusal: EventBusError): void {
+    this.#count(metrics.refusals)
+    const times = this.#keptBack.due(this.#now())
+    if (times === undefined) return
+    this.#log(Effect.logWarning(`the event bus (${this.#kind}) refuses to unsubscribe${times}`, refusal))
   }
 
   died(cause: Cause.Cause<unknown>): void {

@@ -58,6 +58,8 @@ export interface Options {
   readonly onThrow: (topic: string, defect: unknown) => void
   /** A topic with listeners was refused, for the first time since it was last subscribed or after that. */
   readonly onRefused: (topic: string, refusal: EventBusError, first: boolean) => void
+  /** The broker does not let go of topics nobody listens to. */
+  readonly onKept: (refusal: EventBusError) => void
 }
 
 const unreachable: BusEvent = { _tag: "Gap", reason: "unreachable" }
@@ -199,8 +201,10 @@ export class Topics {
     if (!this.#ends(command)) return
     const { topics, verb } = command
     for (const topic of topics) topic.at = "off"
-    // The broker keeps what it does not let go of; nobody here listens to it.
-    if (verb === "unsubscribe") return topics.forEach((topic) => this.#wantOrForget(topic))
+    if (verb === "unsubscribe") {
+      for (const topic of topics) this.#wantOrForget(topic)
+      return this.#options.onKept(refusal)
+    }
     if (topics.length > 1) {
       for (const topic of topics) {
         topic.most = Math.ceil(topics.length / 2)

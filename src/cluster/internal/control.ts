@@ -17,6 +17,7 @@ import { envelopesRefused } from "./metrics.ts"
 import type { Seal } from "./packet.ts"
 import { chunked } from "./chunks.ts"
 import type { Self } from "./self.ts"
+import { inboxOf } from "./topic.ts"
 
 /** Takes what another node has told, in the step in which it arrives; must not throw. */
 export type OnWord = (from: string, word: unknown) => void
@@ -39,6 +40,8 @@ export class Control {
   #inbox: Scope.Closeable | undefined
   /** Something that was told to all may be missing. */
   onGap: () => void = () => {}
+  /** Messages of channels that are for this node alone. */
+  onParcel: (topic: string, event: BusEvent) => void = () => {}
 
   constructor(options: ControlOptions) {
     this.#options = options
@@ -100,16 +103,19 @@ export class Control {
   get moveIn(): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { bus, namespace, self } = this.#options
-      const topic = `${namespace}/node/${self.epoch}`
+      const words = `${namespace}/node/${self.epoch}`
+      const parcels = inboxOf(namespace, self.epoch)
       const scope = Scope.makeUnsafe()
       const before = this.#inbox
       this.#inbox = scope
-      const moved = this.#heard(
-        Scope.provide(
-          bus.subscribe(topic, (event) => this.#receive(topic, event)),
-          scope
-        )
+      const both = Effect.all(
+        [
+          bus.subscribe(words, (event) => this.#receive(words, event)),
+          bus.subscribe(parcels, (event) => this.onParcel(parcels, event))
+        ],
+        { concurrency: "unbounded", discard: true }
       )
+      const moved = this.#heard(Scope.provide(both, scope))
       return before === undefined ? moved : Effect.andThen(moved, Scope.close(before, Exit.void))
     })
   }

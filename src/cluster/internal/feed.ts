@@ -9,7 +9,7 @@ import type { BusEvent } from "../EventBus.ts"
 import * as Line from "./lineState.ts"
 import * as metrics from "./metrics.ts"
 import type { Nodes } from "./nodes.ts"
-import { fromLine, type Packet, type Seal } from "./packet.ts"
+import { fromLine, type Seal } from "./packet.ts"
 import type { Self } from "./self.ts"
 
 export interface FeedOptions {
@@ -25,6 +25,13 @@ export interface FeedOptions {
   readonly patience: number
   /** The bus may have lost something of this topic. */
   readonly onGap: () => void
+}
+
+/** Where messages belong: a line, the position of the first, the epoch of the channel they come from. */
+export interface Stretch {
+  readonly line: number
+  readonly first: number
+  readonly channel: string
 }
 
 /** Incarnations whose positions are remembered, at most. */
@@ -61,14 +68,17 @@ export class Feed {
     if (Predicate.isString(packet)) {
       return Metric.withAttributes(metrics.envelopesRefused, { reason: packet }).updateUnsafe(1, context)
     }
-    if (packet.header.from !== self.epoch) this.#take(packet)
-  }
-
-  #take({ header: { channel: from, first, from: origin, line }, lines }: Packet): void {
-    const { channel, context, identifier } = this.#options
-    if (line === undefined || first === undefined || from === undefined) {
+    const { channel, first, from, line } = packet.header
+    if (from === self.epoch) return
+    if (line === undefined || first === undefined || channel === undefined) {
       return Metric.withAttributes(metrics.envelopesRefused, { reason: "malformed" }).updateUnsafe(1, context)
     }
+    this.take(from, { line, first, channel }, packet.lines)
+  }
+
+  /** Takes messages of another node that stand one behind the other in their line. */
+  take(origin: string, { channel: from, first, line }: Stretch, lines: ReadonlyArray<string>): void {
+    const { channel, context, identifier } = this.#options
     for (let index = 0; index < lines.length; index++) {
       const arrival = Line.arrive(this.#stateOf(origin), line, first + index)
       if (arrival._tag === "Late") {

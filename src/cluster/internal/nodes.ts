@@ -28,8 +28,8 @@ export interface NodesOptions {
 /** What is told of other nodes, in the step in which it is known. */
 export interface Listener {
   readonly onEvent?: (event: State.NodeEvent) => void
-  /** A heartbeat: the version of the entries of a node. */
-  readonly onBeat?: (epoch: string, version: number) => void
+  /** A heartbeat: the version of the entries of a node, and whether heartbeats before it have not arrived. */
+  readonly onBeat?: (epoch: string, version: number, isHole: boolean) => void
   /** This node has a new incarnation; the old one is gone for everybody. */
   readonly onReborn?: () => void
 }
@@ -43,6 +43,9 @@ export class Nodes {
   #state = State.empty
   #sweptAt: number
   #beatAt = Number.NEGATIVE_INFINITY
+  #beats = 0
+  /** The number of the last heartbeat of each node that is up. */
+  readonly #lastBeats = new Map<string, number>()
   #leaving = false
   #warned = new Set<string>()
 
@@ -96,6 +99,7 @@ export class Nodes {
     metrics.nodes.updateUnsafe(this.up.length + 1, this.#options.context)
     for (const event of events) {
       this.#log(event)
+      if (event._tag === "Down") this.#lastBeats.delete(event.node.epoch)
       for (const listener of this.#listeners) listener.onEvent?.(event)
     }
   }
@@ -124,7 +128,16 @@ export class Nodes {
     if (word.name === self.name) this.#warnOfNamesake(from)
     // Whoever is new need not wait for the next heartbeat to know this node.
     if (isNew && this.isUp(from)) this.beat()
-    for (const listener of this.#listeners) listener.onBeat?.(from, word.version)
+    const isHole = this.#isHole(from, word.number)
+    for (const listener of this.#listeners) listener.onBeat?.(from, word.version, isHole)
+  }
+
+  /** Where heartbeats are missing, other things are. */
+  #isHole(from: string, number: number): boolean {
+    if (!this.isUp(from)) return false
+    const last = this.#lastBeats.get(from) ?? number
+    this.#lastBeats.set(from, Math.max(last, number))
+    return number > last + 1
   }
 
   #warnOfNamesake(epoch: string): void {
@@ -138,7 +151,7 @@ export class Nodes {
     if (this.#leaving) return
     const { control, self, version } = this.#options
     this.#beatAt = self.now()
-    control.tell("beat", { name: self.name, uptime: Math.round(self.uptime), version: version() })
+    control.tell("beat", { name: self.name, number: ++this.#beats, uptime: Math.round(self.uptime), version: version() })
   }
 
   #sweep(): void {
@@ -192,6 +205,7 @@ export class Nodes {
 
 interface Beat {
   readonly name: string
+  readonly number: number
   readonly uptime: number
   readonly version: number
 }
@@ -199,6 +213,8 @@ interface Beat {
 const isBeat = (word: unknown): word is Beat =>
   Predicate.hasProperty(word, "name") &&
   Predicate.isString(word.name) &&
+  Predicate.hasProperty(word, "number") &&
+  Number.isSafeInteger(word.number) &&
   Predicate.hasProperty(word, "uptime") &&
   Number.isFinite(word.uptime) &&
   Predicate.hasProperty(word, "version") &&

@@ -91,6 +91,29 @@ const parseHeader = (text: string): Header | undefined => {
   }
 }
 
+/** Which messages follow in a packet for one node. */
+export interface Group {
+  readonly topic: string
+  readonly line: number
+  readonly first: number
+  readonly channel: string
+}
+
+const groupMark = "@"
+
+/** Stands in front of the messages of a topic, in a packet for one node. */
+export const groupLine = ({ channel, first, line, topic }: Group): string =>
+  `${groupMark}${line} ${first} ${channel} ${topic}`
+
+/** The group a line begins; undefined for a message. */
+export const fromGroupLine = (text: string): Group | undefined => {
+  if (!text.startsWith(groupMark)) return undefined
+  const [line, first, channel = "", ...topic] = text.slice(1).split(" ")
+  const group = { topic: topic.join(" "), line: Number(line), first: Number(first), channel }
+  const known = Number.isSafeInteger(group.line) && Number.isSafeInteger(group.first) && group.topic.length > 0
+  return known ? group : undefined
+}
+
 /** One message of a channel as a line: its number within the channel, who is left out, and its body. */
 export const toLine = (number: number, except: ReadonlyArray<string>, body: string): string =>
   except.length === 0 ? `${number.toString(36)}\t${body}` : `${number.toString(36)} ${JSON.stringify(except)}\t${body}`

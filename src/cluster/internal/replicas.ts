@@ -163,9 +163,14 @@ export class Replicas {
       if (copy.held.size < maxHeld) copy.held.set(word.version, changes)
       return this.#ask(from, copy)
     }
-    copy.replica = applied.replica
-    this.#announce(from, changes)
+    this.#follow(from, copy, applied.replica, changes)
     this.#release(from, copy)
+  }
+
+  #follow(from: string, copy: Copy, replica: State.Replica, changes: ReadonlyArray<State.Change>): void {
+    const effective = State.effective(copy.replica, changes)
+    copy.replica = replica
+    this.#announce(from, effective)
   }
 
   /** Applies what came too early and has its turn now. */
@@ -174,8 +179,7 @@ export class Replicas {
       const changes = copy.held.get(next)
       if (changes === undefined) break
       copy.held.delete(next)
-      copy.replica = State.change(copy.replica, next, changes)
-      this.#announce(from, changes)
+      this.#follow(from, copy, State.change(copy.replica, next, changes), changes)
     }
     for (const version of copy.held.keys()) if (version <= copy.replica.version) copy.held.delete(version)
   }

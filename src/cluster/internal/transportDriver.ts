@@ -31,7 +31,7 @@ export interface TransportDriverOptions {
 /** Calls of a transport at a time. */
 const concurrency = 16
 
-/** How long unsubscribing everything may take when a connection is given up. */
+/** How long unsubscribing everything may take. */
 const cleanUpTimeout = "1 second"
 
 /** What a function of the transport failed with, threw or rejected with. */
@@ -89,11 +89,28 @@ export const make = (transport: Transport, options: TransportDriverOptions): Dri
   const unsubscribe = (topic: string) =>
     called(() => transport.unsubscribe(topic)).pipe(Effect.tap(() => Effect.sync(() => held.delete(topic))))
 
-  /** Unsubscribes what can be, and says how much cannot. */
+  /** Unsubscribes what can be in a limited time; the rest stays held. */
   const cleanUp = (topics: Iterable<string>) =>
-    Effect.forEach(topics, (topic) => Effect.exit(unsubscribe(topic)), { concurrency, discard: true })
+    Effect.forEach(topics, (topic) => Effect.exit(unsubscribe(topic)), { concurrency, discard: true }).pipe(
+      Effect.timeoutOption(cleanUpTimeout)
+    )
 
-  const connection = (events: DriverEvents): DriverConnection & { readonly close: Effect.Effect<void> } => {
+  /** What could not be unsubscribed when a connection was given up is tried again, before anything is subscribed. */
+  const begin = Effect.suspend(() => {
+    if (held.size === 0) return Effect.void
+    return Effect.andThen(
+      cleanUp(Array.from(held)),
+      Effect.suspend(() => {
+        const left = held.size
+        held.clear()
+        return left === 0
+          ? Effect.void
+          : Effect.logWarning(`${left} topics of the event bus (${options.kind}) could not be unsubscribed`)
+      })
+    )
+  })
+
+  const connection = (events: DriverEvents): DriverConnection & { readonly close: Effect.Effect<unknown> } => {
     /** The subscription a topic is delivered by. */
     const live = new Map<string, object>()
     const subscribe = (topic: string) =>
@@ -136,19 +153,7 @@ export const make = (transport: Transport, options: TransportDriverOptions): Dri
         live.clear()
         const done = Deferred.makeUnsafe<void>()
         cleaned = done
-        return cleanUp(Array.from(held)).pipe(
-          Effect.timeoutOption(cleanUpTimeout),
-          Effect.andThen(
-            Effect.suspend(() => {
-              const left = held.size
-              held.clear()
-              return left === 0
-                ? Effect.void
-                : Effect.logWarning(`${left} topics of the ${options.kind} bus could not be unsubscribed`)
-            })
-          ),
-          Effect.ensuring(Deferred.succeed(done, undefined))
-        )
+        return Effect.ensuring(cleanUp(Array.from(held)), Deferred.succeed(done, undefined))
       })
     }
   }
@@ -164,6 +169,7 @@ export const make = (transport: Transport, options: TransportDriverOptions): Dri
           "BusRefused",
           () => Effect.void
         )
+        yield* begin
         return yield* Effect.acquireRelease(
           Effect.sync(() => connection(events)),
           ({ close }) => close
