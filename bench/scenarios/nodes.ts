@@ -6,7 +6,7 @@ import { clustered } from "../contenders.ts"
 import { Generator, Redis, Server } from "../run/processes.ts"
 import { loadColumns, loadMetrics, type Scenario } from "./scenario.ts"
 
-interface Shape {
+export interface Shape {
   readonly name: string
   readonly title: string
   readonly rooms: number
@@ -20,7 +20,7 @@ interface Shape {
 }
 
 /** Two nodes and their broker with clients that have joined. */
-const openNodes = async (row: string, { far, near, publishers, rooms }: Shape) => {
+export const openNodes = async (row: string, { far, near, publishers, rooms }: Shape) => {
   const contender = clustered.find(({ name }) => name === row)!
   const redis = await Redis.start()
   const env = { BENCH_REDIS: `redis://127.0.0.1:${redis.port}` }
@@ -41,6 +41,8 @@ const openNodes = async (row: string, { far, near, publishers, rooms }: Shape) =
   if (opened.joined < rooms * (near + far)) throw new Error(`${row}: connections failed: ${opened.failures[0]}`)
   return {
     generator,
+    one,
+    two,
     async [Symbol.asyncDispose]() {
       await generator[Symbol.asyncDispose]()
       await one[Symbol.asyncDispose]()

@@ -50,7 +50,12 @@ export interface Options {
   readonly namespace: string
   /** Names this node for people; random by default. Two nodes of one name are told apart, and logged. */
   readonly node?: string | undefined
-  /** Signs everything on the bus (HMAC-SHA-256); the same on all nodes. What is not signed with it is not taken. */
+  /**
+   * Signs everything on the bus (HMAC-SHA-256); the same on all nodes. What is not signed with it is not taken.
+   *
+   * Needed where the bus leaves this machine, as whoever reaches it could speak for any node; `"unsigned"` says that
+   * nobody else does.
+   */
   readonly secret?: Redacted.Redacted | "unsigned" | undefined
   /** Time between two signs of life; 3 seconds by default. */
   readonly heartbeat?: Duration.Input | undefined
@@ -100,6 +105,11 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const missed = options.missedHeartbeats ?? 3
   if (!Number.isSafeInteger(missed) || missed < 1) throw new RangeError("missedHeartbeats must be at least 1")
   const bus = yield* EventBus
+  if (options.secret === undefined && bus.isLocal !== true) {
+    throw new Error(
+      `what goes over this event bus (${bus.kind}) leaves this machine: give the cluster a secret, or say secret: "unsigned"`
+    )
+  }
   const turn = yield* Turn.make
   const random = yield* Random.Random
   const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>())
@@ -178,6 +188,17 @@ const make = Effect.fnUntraced(function* (options: Options) {
  * Joins a cluster over the `EventBus` it is given; whatever is built on this layer reaches the other nodes.
  *
  * It has to be provided to the layers of channels, presence, rooms and the server, or they are alone. Dies with a
- * `RangeError` when an option is out of bounds.
+ * `RangeError` when an option is out of bounds, and with a sentence when the bus leaves this machine and there is no
+ * secret.
+ *
+ * @example
+ * ```ts
+ * import { Config, Effect, Layer } from "effect"
+ * import { Cluster, RedisBus } from "effect-rooms/cluster"
+ *
+ * export const ClusterLive = Layer.unwrap(
+ *   Effect.map(Config.Redacted("CLUSTER_SECRET"), (secret) => Cluster.layer({ namespace: "chat", secret }))
+ * ).pipe(Layer.provide(RedisBus.layerConfig({ url: Config.Redacted("REDIS_URL") })))
+ * ```
  */
 export const layer = (options: Options): Layer.Layer<Cluster, never, EventBus> => Layer.effectContext(make(options))

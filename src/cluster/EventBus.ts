@@ -102,6 +102,7 @@ export const layerNoop: Layer.Layer<EventBus> = Layer.succeed(EventBus, {
   maxPayload: Number.MAX_SAFE_INTEGER,
   echo: false,
   ordered: true,
+  isLocal: true,
   publish: () => Effect.void,
   subscribe: () => Effect.void,
   health: Effect.succeed(up),

@@ -42,6 +42,8 @@ export interface EventBusService {
   readonly echo: boolean
   /** Whether what one node publishes to one topic arrives in the order of its publishes. */
   readonly ordered: boolean
+  /** Whether what it carries stays on this machine; where nobody knows, it does not. */
+  readonly isLocal?: boolean | undefined
   /**
    * Hands a payload to the bus and returns when the bus has taken it. Fails when the bus refused it or did not answer;
    * it may have arrived all the same when it did not answer. What is published concurrently by one node is handed over

@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Channels, type Envelope, Ref, type Subscription } from "effect-rooms"
-import { Cluster } from "effect-rooms/cluster"
+import { Cluster, EventBus } from "effect-rooms/cluster"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import { hostOf, isLoopback } from "../../src/cluster/internal/loopback.ts"
 import * as SimpleBus from "../support/simpleBus.ts"
 import { inVirtualTime } from "../support/virtual.ts"
 
@@ -279,4 +280,44 @@ describe("channels over nodes", () => {
       })
     )
   )
+})
+
+describe("a secret", () => {
+  const start = (isLocal: boolean | undefined, secret?: Redacted.Redacted | "unsigned") =>
+    Layer.build(
+      Cluster.layer({ namespace: "test", secret }).pipe(
+        Layer.provide(
+          Layer.effect(
+            EventBus.EventBus,
+            Effect.map(EventBus.EventBus, (bus) => ({ ...bus, isLocal }))
+          ).pipe(Layer.provide(SimpleBus.make().node("a")))
+        )
+      )
+    ).pipe(Effect.exit, inVirtualTime)
+
+  it.effect("SEC15: is demanded where the bus leaves this machine, or may", () =>
+    Effect.gen(function* () {
+      for (const isLocal of [false, undefined]) {
+        assert.include(String(yield* start(isLocal)), "give the cluster a secret")
+        assert.isTrue(Exit.isSuccess(yield* start(isLocal, Redacted.make("s"))))
+        assert.isTrue(Exit.isSuccess(yield* start(isLocal, "unsigned")))
+      }
+      assert.isTrue(Exit.isSuccess(yield* start(true)))
+    })
+  )
+
+  it("SEC15: knows the addresses of this machine", () => {
+    const local = [
+      "redis://localhost:1",
+      "127.0.0.1:4222",
+      "nats://127.9.9.9",
+      "rediss://u:p@[::1]:1/2",
+      "unix:///tmp/s"
+    ]
+    const remote = ["redis://10.0.0.1", "redis.example.com:4222", "127.0.0.1.example.com", "localhost.example.com", ""]
+    assert.deepStrictEqual(
+      [...local, ...remote].map((address) => isLoopback(hostOf(address))),
+      [...local.map(() => true), ...remote.map(() => false)]
+    )
+  })
 })

@@ -35,6 +35,7 @@ export const make = (): SimpleBus => {
         maxPayload: 2 ** 20,
         echo,
         ordered: true,
+        isLocal: true,
         publish: (topic, payload) =>
           Effect.sync(() => {
             bus.published.set(topic, (bus.published.get(topic) ?? 0) + 1)

@@ -235,6 +235,7 @@ export const make = Effect.fnUntraced(function* (
     maxPayload: driver.maxPayload,
     echo: driver.echo,
     ordered: driver.ordered,
+    isLocal: driver.isLocal,
     // One step, so that publishes are handed over in the order in which they begin.
     publish: (topic, payload) =>
       Effect.callback((resume) => {

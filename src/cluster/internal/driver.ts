@@ -39,6 +39,7 @@ export interface Driver {
   readonly maxPayload: number
   readonly echo: boolean
   readonly ordered: boolean
+  readonly isLocal?: boolean | undefined
   /**
    * Connects, for publishing and for listening. Closing the scope closes every socket within a second, whatever the
    * broker does. `lost` is completed with the reason when the connection is gone, whoever noticed; reasons appear in

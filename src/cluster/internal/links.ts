@@ -91,10 +91,14 @@ export class Links {
     return Effect.gen({ self: this }, function* () {
       const { name } = channel
       if (name.length > 64 || /\s/.test(name)) {
-        return yield* Effect.die(new RangeError(`a channel's name is at most 64 characters without spaces, not "${name}"`))
+        return yield* Effect.die(
+          new RangeError(`a channel's name is at most 64 characters without spaces, not "${name}"`)
+        )
       }
       if (this.#channels.has(name)) {
-        yield* Effect.logWarning(`two channels are called ${name}: give each a name of its own, or they mix between nodes`)
+        yield* Effect.logWarning(
+          `two channels are called ${name}: give each a name of its own, or they mix between nodes`
+        )
       }
       yield* Effect.acquireRelease(
         Effect.sync(() => void this.#channels.add(name)),
@@ -164,7 +168,7 @@ export class Links {
     }
     const { from } = packet.header
     if (from === self.epoch) return
-    for (let index = 0; index < packet.lines.length; ) {
+    for (let index = 0; index < packet.lines.length;) {
       const group = fromGroupLine(packet.lines[index]!)
       let end = index + 1
       while (end < packet.lines.length && !packet.lines[end]!.startsWith("@")) end++
@@ -214,7 +218,4 @@ export class Links {
 }
 
 const isTail = (tail: unknown): tail is readonly [topic: string, line: number, position: number] =>
-  Array.isArray(tail) &&
-  Predicate.isString(tail[0]) &&
-  Number.isSafeInteger(tail[1]) &&
-  Number.isSafeInteger(tail[2])
+  Array.isArray(tail) && Predicate.isString(tail[0]) && Number.isSafeInteger(tail[1]) && Number.isSafeInteger(tail[2])

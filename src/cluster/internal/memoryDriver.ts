@@ -16,6 +16,7 @@ export const make = (broker: Broker, machine: Machine, options: MemoryDriverOpti
   maxPayload: options.maxPayload,
   echo: broker.faults.echo,
   ordered: options.ordered,
+  isLocal: true,
   connect: (events, lost) =>
     Effect.gen(function* () {
       const connection = yield* Effect.acquireRelease(

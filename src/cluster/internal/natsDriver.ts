@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Turn from "../../internal/turn.ts"
 import { EventBusError, PayloadTooLarge } from "../EventBusError.ts"
+import { hostOf, isLoopback } from "./loopback.ts"
 import type { Driver, DriverConnection, DriverEvents } from "./driver.ts"
 import { dial, type NatsConfig, refused, toBusError, unreachable } from "./natsDial.ts"
 import { Flights } from "./natsFlights.ts"
@@ -144,6 +145,7 @@ export const make = (config: NatsConfig): Driver => {
     },
     echo: config.echo,
     ordered: true,
+    isLocal: config.servers.every((server) => isLoopback(hostOf(server))),
     connect: Effect.fnUntraced(function* (events, lost) {
       const turn = yield* Turn.make
       const client = yield* dial(config)

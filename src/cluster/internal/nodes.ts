@@ -151,7 +151,12 @@ export class Nodes {
     if (this.#leaving) return
     const { control, self, version } = this.#options
     this.#beatAt = self.now()
-    control.tell("beat", { name: self.name, number: ++this.#beats, uptime: Math.round(self.uptime), version: version() })
+    control.tell("beat", {
+      name: self.name,
+      number: ++this.#beats,
+      uptime: Math.round(self.uptime),
+      version: version()
+    })
   }
 
   #sweep(): void {

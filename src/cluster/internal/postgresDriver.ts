@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import type { EventBusError } from "../EventBusError.ts"
+import { isLoopback } from "./loopback.ts"
 import type { Driver, DriverConnection } from "./driver.ts"
 import { unreachable } from "./postgresError.ts"
 import { LargePayloads } from "./postgresLarge.ts"
@@ -32,6 +33,7 @@ export const make = ({ connectMillis, login, maxPayload, table }: PostgresConfig
   maxPayload,
   echo: true,
   ordered: true,
+  isLocal: isLoopback(login.address.path ?? login.address.host),
   connect: (events, lost) =>
     Effect.gen(function* () {
       const fork = yield* FiberSet.makeRuntime()

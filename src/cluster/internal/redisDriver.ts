@@ -137,6 +137,7 @@ export const make = (config: RedisConfig): Driver => ({
   maxPayload: config.maxPayload,
   echo: true,
   ordered: true,
+  isLocal: config.isLocal,
   connect: Effect.fnUntraced(function* (events, lost): Effect.fn.Return<DriverConnection, EventBusError, Scope.Scope> {
     const connection = yield* Effect.acquireRelease(
       Effect.sync(() => new RedisConnection(config, events, lost)),

@@ -4,6 +4,7 @@
 import * as Redacted from "effect/Redacted"
 import type { ConnectionOptions } from "node:tls"
 import type * as Redis from "redis"
+import { hostOf, isLoopback } from "./loopback.ts"
 
 /** Where Redis is, and how it is used. */
 export interface RedisOptions {
@@ -39,6 +40,8 @@ export interface RedisConfig {
   readonly prefix: string
   /** Bytes. */
   readonly maxPayload: number
+  /** Redis runs on this machine. */
+  readonly isLocal: boolean
 }
 
 const urlOf = ({ url }: RedisOptions): string => {
@@ -78,5 +81,5 @@ export const configOf = (redis: typeof Redis, options: RedisOptions): RedisConfi
   if (!isTaken(redis, client())) {
     throw new TypeError("this is no URL of a Redis; it may hold a password, so it is not quoted")
   }
-  return { redis, client, prefix, maxPayload }
+  return { redis, client, prefix, maxPayload, isLocal: isLoopback(hostOf(url)) }
 }
