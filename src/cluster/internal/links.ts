@@ -12,17 +12,17 @@ import type * as Scope from "effect/Scope"
 import { type Link, type LinkedChannel, Refused } from "../../internal/peers.ts"
 import type { Turn } from "../../internal/turn.ts"
 import type { BusEvent, EventBusService } from "../EventBus.ts"
-import { Asks } from "./asks.ts"
+import { Asks, isStand, type Stand } from "./asks.ts"
 import type { Control } from "./control.ts"
 import { Feed } from "./feed.ts"
 import type { Flights } from "./flights.ts"
-import { Interest } from "./interest.ts"
+import { Interest, Topics } from "./interest.ts"
 import * as metrics from "./metrics.ts"
 import type { Nodes } from "./nodes.ts"
 import { Outgoing } from "./outgoing.ts"
 import { fromGroupLine, type Seal, toLine } from "./packet.ts"
 import type { Self } from "./self.ts"
-import { topicOf } from "./topic.ts"
+import { topicsOf } from "./topic.ts"
 
 export interface LinksOptions {
   readonly bus: EventBusService
@@ -33,6 +33,8 @@ export interface LinksOptions {
   readonly turn: Turn
   readonly flights: Flights
   readonly namespace: string
+  /** Milliseconds between two heartbeats. */
+  readonly heartbeat: number
   readonly context: Context.Context<never>
   readonly later: (millis: number, task: () => void) => void
 }
@@ -49,6 +51,8 @@ export class Links {
   readonly #interest = new Interest()
   readonly #outgoing: Outgoing
   readonly #feeds = new Map<string, Feed>()
+  /** What the others know, or are about to be told, that this node listens to. */
+  readonly #topics = new Topics()
   readonly #channels = new Set<string>()
 
   constructor(options: LinksOptions) {
@@ -59,15 +63,21 @@ export class Links {
       ...options,
       interest: this.#interest,
       standOf: (topic) => this.#outgoing.standOf(topic),
-      onStand: (from, [topic, line, position, age]) => this.#feeds.get(topic)?.stands(from, line, position, age),
+      onStand: (from, stand) => this.#onStand(from, stand),
+      topics: () => this.#topics.all,
       listensTo: (topic) => this.#feeds.has(topic)
     })
     control.onParcel = (topic, event) => this.#receive(topic, event)
     control.on("tail", (from, word) => this.#onTail(from, word))
     nodes.listen({
       onEvent: (event) => {
-        if (event._tag === "Up") this.#asks.ask(Array.from(this.#feeds.keys()), [event.node.epoch])
+        if (event._tag === "Up") this.#asks.meet(event.node.epoch, event.returned)
         else if (event._tag === "Down") this.#interest.removeNode(event.node.epoch)
+      },
+      // What has swallowed a heartbeat may have swallowed a last message and all that was told of it.
+      onBeat: (epoch, { listens }, isHole) => {
+        if (isHole) this.#asks.ask(this.#topics.all, [epoch])
+        this.#asks.compare(epoch, listens)
       },
       onReborn: () => {
         this.#outgoing.clear()
@@ -79,6 +89,11 @@ export class Links {
   /** Channels that are linked, for people to look at. */
   get channels(): ReadonlyArray<string> {
     return Array.from(this.#channels)
+  }
+
+  /** What this node listens to, in short. */
+  get digest(): string {
+    return this.#topics.digest
   }
 
   /** Keys this node hears. */
@@ -104,7 +119,7 @@ export class Links {
         Effect.sync(() => void this.#channels.add(name)),
         () => Effect.sync(() => void this.#channels.delete(name))
       )
-      const topic = (identifier: string) => topicOf(this.#options.namespace, name, identifier)
+      const topic = topicsOf(this.#options.namespace, name)
       return {
         publish: (identifier, encode, number, except, done) => {
           const toText = () => {
@@ -134,6 +149,7 @@ export class Links {
         () =>
           Effect.sync(() => {
             this.#feeds.delete(topic)
+            this.#topics.delete(topic)
             this.#asks.forget(topic)
           })
       )
@@ -141,6 +157,7 @@ export class Links {
         bus.subscribe(topic, (event) => feed.receive(event)),
         (error) => new Refused({ detail: error.message })
       )
+      this.#topics.add(topic)
       yield* this.#asks.askAndWait(topic, this.#others)
       feed.begin()
     })
@@ -152,7 +169,7 @@ export class Links {
 
   /** Tells all nodes what this one listens to. */
   #askAll(): void {
-    this.#asks.ask(Array.from(this.#feeds.keys()), this.#others)
+    this.#asks.ask(this.#topics.all, this.#others)
   }
 
   /** What nobody but this node listens to. */
@@ -194,14 +211,11 @@ export class Links {
 
   #onTail(from: string, word: unknown): void {
     if (!Array.isArray(word)) return
-    const behind = (word as ReadonlyArray<unknown>).filter(isTail).filter(([topic, line, position]) => {
-      const feed = this.#feeds.get(topic)
-      return feed?.isBehind(from, line, position) === true
-    })
-    if (behind.length === 0) return
-    this.#options.later(patience, () => {
-      for (const [topic, line, position] of behind) this.#feeds.get(topic)?.giveUp(from, line, position)
-    })
+    for (const tail of (word as ReadonlyArray<unknown>).filter(isStand)) this.#onStand(from, tail)
+  }
+
+  #onStand(from: string, [topic, line, position, age]: Stand): void {
+    this.#feeds.get(topic)?.stands(from, line, position, age)
   }
 
   /** Tells tails until the scope closes. */
@@ -216,6 +230,3 @@ export class Links {
     return Effect.asVoid(Effect.forkScoped(Effect.forever(tick, { disableYield: true }), { startImmediately: true }))
   }
 }
-
-const isTail = (tail: unknown): tail is readonly [topic: string, line: number, position: number] =>
-  Array.isArray(tail) && Predicate.isString(tail[0]) && Number.isSafeInteger(tail[1]) && Number.isSafeInteger(tail[2])
