@@ -328,17 +328,20 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
         const id = remote?.id ?? ++published
         registry.forPublish(ref.identifier)?.append(epoch, id, message, remote?.except ?? noExcept)
       }),
-    reserve: (ref) =>
-      Effect.suspend(() => {
-        const attach: Attach<A> = (wire, join) => registry.attach(ref.identifier, wire, join)
-        if (interest === undefined || registry.closed) return Effect.succeed(attach)
+    reserve: (ref) => {
+      const attach: Attach<A> = (wire, join) => registry.attach(ref.identifier, wire, join)
+      // As a value, so that a room can join in one step.
+      if (interest === undefined) return Effect.succeed(attach)
+      return Effect.suspend(() => {
+        if (registry.closed) return Effect.succeed(attach)
         return Effect.flatMap(Effect.scope, (parent) => {
           const scope = Scope.forkUnsafe(parent)
           return Effect.onError(Effect.as(Scope.provide(interest(ref.identifier), scope), attach), (cause) =>
             Scope.close(scope, Exit.failCause(cause))
           )
         })
-      }),
+      })
+    },
     subscriberCount: (ref) => Effect.sync(() => registry.get(ref.identifier)?.attached ?? 0),
     size: Effect.sync(() => registry.size)
   }

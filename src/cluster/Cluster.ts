@@ -129,9 +129,10 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const self = new Self(options.node ?? `node-${first.slice(0, 6)}`, clock, newEpoch)
   const flights = new Flights(bus, context)
   const control = new Control({ bus, seal, turn, self, namespace, context, flights })
-  const nodes: Nodes = new Nodes({ control, self, context, heartbeat, missed, version: () => replicas.version })
+  const says = () => ({ version: replicas.version, listens: links.digest })
+  const nodes: Nodes = new Nodes({ control, self, context, heartbeat, missed, says })
   const replicas: Replicas = new Replicas({ control, nodes, self, later })
-  const links = new Links({ bus, control, nodes, self, seal, turn, flights, namespace, context, later })
+  const links: Links = new Links({ bus, control, nodes, self, seal, turn, flights, namespace, heartbeat, context, later })
   const mails = new Mails(control)
   // Closed last: what was said goes out before the bus goes.
   yield* Effect.addFinalizer(() => flights.landed)

@@ -20,7 +20,10 @@ export interface BusGap {
 
 export type BusEvent = BusMessage | BusGap
 
-/** Whether the bus works for this node, seen by messages this node sends to itself. */
+/**
+ * Whether the bus works for this node, seen by messages this node sends to itself. On a bus without `echo` they do not
+ * come back, and that they were taken has to do.
+ */
 export type BusHealth =
   | { readonly _tag: "Up" }
   /** `forMillis` is monotonic time since the bus last answered. */
@@ -45,17 +48,20 @@ export interface EventBusService {
   /** Whether what it carries stays on this machine; where nobody knows, it does not. */
   readonly isLocal?: boolean | undefined
   /**
-   * Hands a payload to the bus and returns when the bus has taken it. Fails when the bus refused it or did not answer;
-   * it may have arrived all the same when it did not answer. What is published concurrently by one node is handed over
-   * in the order in which the effects began.
+   * Hands a payload to the bus and returns when the bus has taken it. Fails when the bus refused it, did not answer
+   * within 5 seconds, or is out of reach; nothing is kept for later. It may have arrived all the same when it did not
+   * answer. What is published concurrently by one node is handed over in the order in which the effects began.
    */
   readonly publish: (topic: string, payload: string) => Effect.Effect<void, EventBusError>
   /**
    * Subscribes until the scope closes; live when it succeeds. `onEvent` is called in the step in which something
-   * arrives; it must be quick and must not throw.
+   * arrives; it must be quick and must not throw. Listeners of one topic are called in order of subscription, and are
+   * one subscription at the broker.
    *
-   * Fails with `BusRefused` when the bus says no. While the bus is out of reach it succeeds: `onEvent` gets a `Gap` at
-   * once, and another one when messages flow again. A subscription never ends by itself.
+   * Fails with `BusRefused` when the bus says no. While the bus is out of reach, or does not answer within 5 seconds, it
+   * succeeds: `onEvent` gets a `Gap` at once, and another one when messages flow again. So does every listener when the
+   * bus is lost. Between the two nothing arrives; the second one waits for as long as the bus refuses to restore the
+   * topic, which is tried every 5 seconds. A subscription never ends by itself; on a closed bus it fails.
    */
   readonly subscribe: (
     topic: string,

@@ -197,3 +197,14 @@ export const make = Effect.fnUntraced(function* (options: Options = {}): Effect.
       )
   }
 })
+
+/**
+ * Provides a bus on a network of its own: who shares the layer shares the bus, and hears what the others publish.
+ *
+ * For one process that needs no broker. Nodes that are to be told apart, or to lose each other, are made by `make`.
+ */
+export const layer = (options?: Options): Layer.Layer<EventBus> =>
+  Layer.effect(
+    EventBus,
+    Effect.flatMap(make(options), (network) => network.bus("memory"))
+  )

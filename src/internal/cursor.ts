@@ -29,6 +29,7 @@ export class Cursor<T, E> {
   readonly #source: Source<T, E>
   #batch: ReadonlyArray<T> = []
   #index = 0
+  #givesUp: Effect.Effect<void> | undefined
 
   constructor(source: Source<T, E>, first: ReadonlyArray<T> = []) {
     this.#source = source
@@ -69,74 +70,87 @@ export class Cursor<T, E> {
     this.#source.waiter = resume
   }
 
+  /** What a waiting reader does when it is interrupted: nobody else can have begun to wait meanwhile. */
+  get #giveUp(): Effect.Effect<void> {
+    return (this.#givesUp ??= Effect.sync(() => {
+      this.#source.waiter = undefined
+    }))
+  }
+
   /**
    * Takes one value as an Effect. Taking and handing over, and looking and beginning to wait, are one step each: a fiber
    * may pause or be interrupted between steps, and nothing may be lost or slept through there.
    */
   take<A>(select: (item: T) => A | typeof skip): Effect.Effect<A, E | Cause.Done> {
+    let next: A | typeof skip = skip
+    let batch: ReadonlyArray<T>
+    let index: number
+    const hand = Effect.sync(() => {
+      if (this.#batch === batch && this.#index === index) this.#index++
+      return next as A
+    })
     const now = (): Effect.Effect<A, E | Cause.Done> | undefined => {
       const value = this.#peek(select)
       if (value !== skip) {
-        const [batch, index] = [this.#batch, this.#index]
-        return Effect.sync(() => {
-          if (this.#batch === batch && this.#index === index) this.#index++
-          return value
-        })
+        next = value
+        batch = this.#batch
+        index = this.#index
+        return hand
       }
       const exit = this.#source.exit
       if (exit === undefined) return undefined
       return Exit.isSuccess(exit) ? Cause.done() : Effect.failCause(exit.cause)
     }
-    const take: Effect.Effect<A, E | Cause.Done> = Effect.suspend(() => now() ?? wait)
-    const wait = Effect.callback<A, E | Cause.Done>((resume) => {
+    const take = Effect.callback<A, E | Cause.Done>((resume) => {
       const ready = now()
       if (ready !== undefined) return resume(ready)
-      const waiter = () => resume(take)
       try {
-        this.#wait(waiter)
+        // Looked at here already, which spares the fiber a step.
+        this.#wait(() => resume(now() ?? take))
       } catch (defect) {
         return resume(Effect.die(defect))
       }
-      return Effect.sync(() => {
-        if (this.#source.waiter === waiter) this.#source.waiter = undefined
-      })
+      return this.#giveUp
     })
     return take
   }
 
-  /** Without a step of a stream for each value: taking one and beginning with it are one step. */
+  /**
+   * Without a step of a stream for each value: taking one and beginning with it are one step. All of it is one loop, in
+   * which waiting is one of the things done, and what a run needs for that is made once.
+   */
   runForEach<A, E2, R>(
     select: (item: T) => A | typeof skip,
     f: (value: A) => Effect.Effect<unknown, E2, R>
   ): Effect.Effect<void, E | E2, R> {
-    let value: A | typeof skip = skip
-    const those = Effect.whileLoop({
-      while: () => (value = this.#peek(select)) !== skip,
-      body: () => {
-        this.#index++
-        return f(value as A)
-      },
-      step: () => {}
-    })
-    const news = Effect.callback<void>((resume) => {
-      if (this.#peek(select) !== skip || this.#source.exit !== undefined) return resume(Effect.void)
-      const waiter = () => resume(Effect.void)
-      try {
-        this.#wait(waiter)
-      } catch (defect) {
-        return resume(Effect.die(defect))
-      }
-      return Effect.sync(() => {
-        if (this.#source.waiter === waiter) this.#source.waiter = undefined
+    return Effect.suspend(() => {
+      const source = this.#source
+      let value: A | typeof skip = skip
+      let resume: ((effect: Effect.Effect<void>) => void) | undefined
+      const waiter = () => resume?.(Effect.void)
+      const news = Effect.callback<void>((wake) => {
+        if (this.#peek(select) !== skip || source.exit !== undefined) return wake(Effect.void)
+        try {
+          this.#wait(waiter)
+        } catch (defect) {
+          return wake(Effect.die(defect))
+        }
+        resume = wake
+        return this.#giveUp
       })
+      const loop = Effect.whileLoop<unknown, E2, R>({
+        // What came between the last look and the end is still to be taken.
+        while: () =>
+          (value = this.#peek(select)) !== skip || source.exit === undefined || (value = this.#peek(select)) !== skip,
+        body: () => {
+          if (value === skip) return news
+          this.#index++
+          return f(value)
+        },
+        step: () => {}
+      })
+      return Effect.flatMap(loop, (): Effect.Effect<void, E> => source.exit!)
     })
-    const rest: Effect.Effect<void, E | E2, R> = Effect.flatMap(those, () => {
-      const { exit } = this.#source
-      if (exit === undefined) return Effect.flatMap(news, () => rest)
-      // What came between the last look and the end is still to be taken.
-      return this.#peek(select) === skip ? exit : rest
-    })
-    return rest
   }
 
   next<A>(select: (item: T) => A | typeof skip): Promise<IteratorResult<A, undefined>> {

@@ -11,3 +11,9 @@ export interface Member<out Data> {
   /** Wall time, for display. A member that joins again keeps it. */
   readonly joinedAt: DateTime.Utc
 }
+
+/** One member of one room on whatever node. */
+export interface ClusterMember<out Data> extends Member<Data> {
+  /** The node that has it, named by its epoch as in `Cluster.nodes`; `"local"` without a cluster. */
+  readonly node: string
+}

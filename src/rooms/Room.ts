@@ -1,14 +1,16 @@
 /**
  * One room as its users see it: membership, events, and what the handlers of a live room are told.
  */
+import type * as DateTime from "effect/DateTime"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { PublishOptions, ReadError, SubscribeOptions } from "../channels/Channels.ts"
 import type { Attach } from "../channels/Sink.ts"
 import type { Receiver, Subscription } from "../channels/Subscription.ts"
 import type { Ref } from "../Ref.ts"
-import type { Member } from "./Member.ts"
-import type { Events, RoomEvent } from "./RoomApi.ts"
+import type { ClusterMember, Member } from "./Member.ts"
+import type { Events, RoomApi, RoomEvent } from "./RoomApi.ts"
 import type { RoomError } from "./RoomError.ts"
 
 /** A place in a room; given back when its scope closes, when it is disposed, or when the member is gone. */
@@ -57,14 +59,29 @@ export interface Handlers<E, Ev extends Events, Data> {
   readonly onMessage?: ((request: PublishRequest<E, Ev>) => Effect.Effect<void>) | undefined
 }
 
+/** How many members a room has on all nodes, as far as this one knows. */
+export interface Count {
+  /** A member of two nodes counts twice. */
+  readonly members: number
+  /** Wall time: what other nodes have told up to then is counted. Without a cluster it is now. */
+  readonly asOf: DateTime.Utc
+  /**
+   * Nodes, named by their epochs as in `Cluster.nodes`, whose members are not all known: what they have told has not
+   * arrived wholly, or they are leaving. Those of a node that is down are not counted.
+   */
+  readonly staleNodes: ReadonlyArray<string>
+}
+
 /** One room, whether it is live or not: asking for it creates nothing. */
 export interface Room<E, Ev extends Events, Data> {
   readonly ref: Ref<E>
+  /** The kind of room. */
+  readonly api: RoomApi<E, Ev, Data>
   /** The identifier of the reference. */
   readonly name: string
   /**
    * Joins until the scope closes. Fails with `RoomError`: the policy refused, the room is full, busy or closed, the
-   * member is gone or joins too much; then nothing stays behind. A member that joins again gets its new data and no
+   * member is gone or joins too much, or the cluster's bus refused; then nothing stays behind. A member that joins again gets its new data and no
    * second place. A member is sent nothing by itself: it subscribes, or joins through the `join` of its session.
    */
   readonly join: (data: Data, options?: JoinOptions<Ev>) => Effect.Effect<Membership<E, Data>, RoomError, Scope.Scope>
@@ -76,6 +93,22 @@ export interface Room<E, Ev extends Events, Data> {
   readonly members: Effect.Effect<ReadonlyArray<Member<Data>>>
   /** The number of members on this node. */
   readonly size: Effect.Effect<number>
+  /**
+   * The number of members on all nodes. Answers at once from what this node knows, and never waits for another; what
+   * happens elsewhere is known here a moment later.
+   */
+  readonly count: Effect.Effect<Count>
+  /**
+   * The members on all nodes, those of this one first, each node's in the order of their joins; answers like `count`.
+   * One whose data this node's schema cannot decode, or whose data has more than 16,384 characters in JSON, is counted
+   * and not listed.
+   */
+  readonly everyone: Effect.Effect<ReadonlyArray<ClusterMember<Data>>>
+  /**
+   * Emits the count at once, and again when the number of members has changed: at most once per 100 milliseconds, and
+   * only the latest to a slow reader. Every run follows anew; ends with the rooms.
+   */
+  readonly countChanges: Stream.Stream<Count>
   /** Publishes an event to every subscription of the room. Does not fail and asks no policy: it is the server's. */
   readonly broadcast: <const Name extends keyof Ev & string>(
     event: Name,

@@ -56,9 +56,33 @@ export class MemberGone extends Schema.TaggedError<MemberGone>()("MemberGone", {
   }
 }
 
+/** The cluster refused what this takes: the bus does not let this node hear the room, or another node could not do it. */
+export class ClusterRefused extends Schema.TaggedError<ClusterRefused>()("ClusterRefused", { detail: Schema.String }) {
+  override get message(): string {
+    return `the cluster refused: ${this.detail}`
+  }
+}
+
+/** Another node was asked and did not answer in time; whether it has done it is not known. */
+export class NoAnswer extends Schema.TaggedError<NoAnswer>()("NoAnswer", { node: Schema.String }) {
+  override get message(): string {
+    return `the node ${this.node} did not answer in time`
+  }
+}
+
 /** Fails joining or publishing; `reason` says why. */
 export class RoomError extends Schema.TaggedError<RoomError>()("RoomError", {
-  reason: Schema.Union([RoomFull, RoomBusy, NotAllowed, RoomClosed, MemberGone, TooManyRooms, TooManyJoins])
+  reason: Schema.Union([
+    RoomFull,
+    RoomBusy,
+    NotAllowed,
+    RoomClosed,
+    MemberGone,
+    TooManyRooms,
+    TooManyJoins,
+    ClusterRefused,
+    NoAnswer
+  ])
 }) {
   override get message(): string {
     return this.reason.message

@@ -1,11 +1,10 @@
 /**
- * Who is in which room: a pure value and the steps it makes. Times and generations come from outside.
+ * Who is in which room: two indexes and the steps they make. Times and generations come from outside.
  *
- * Two indexes, members by room and rooms by member, which change in the same function or not at all. Every join has a
- * generation: what is late of an earlier one never touches its successor.
+ * Members by room and rooms by member change in the same function or not at all. Every join has a generation: what is
+ * late of an earlier one never touches its successor. The indexes are changed in place: joins and leaves are what a
+ * server does most, and a persistent map costs ten times the memory of each.
  */
-import * as HashMap from "effect/HashMap"
-import * as Option from "effect/Option"
 
 /** One member of one room. */
 export interface Membership<Data> {
@@ -17,95 +16,100 @@ export interface Membership<Data> {
   readonly generation: number
 }
 
+type AnyMembership = Membership<unknown>
+
+/** A room with members. */
+interface Occupied<M> {
+  readonly members: Map<string, M>
+  /** The list of the rooms of a member that is in this one only, as most are; shared by all of them. */
+  readonly alone: ReadonlyArray<string>
+}
+
 /** All rooms with members. */
-export interface RoomState<Data> {
-  readonly rooms: HashMap.HashMap<string, HashMap.HashMap<string, Membership<Data>>>
-  /** Most members are in one room, so that is a list. */
-  readonly roomsOf: HashMap.HashMap<string, ReadonlyArray<string>>
+export interface RoomState<M extends AnyMembership> {
+  readonly rooms: Map<string, Occupied<M>>
+  readonly roomsOf: Map<string, ReadonlyArray<string>>
 }
 
 /** Nobody anywhere. */
-export const empty = <Data>(): RoomState<Data> => ({ rooms: HashMap.empty(), roomsOf: HashMap.empty() })
+export const make = <M extends AnyMembership>(): RoomState<M> => ({
+  rooms: new Map(),
+  roomsOf: new Map()
+})
 
-const none = HashMap.empty<string>()
 const nowhere: ReadonlyArray<string> = []
 
-const membersOf = <Data>(state: RoomState<Data>, room: string): HashMap.HashMap<string, Membership<Data>> =>
-  Option.getOrElse(HashMap.get(state.rooms, room), () => none)
-
-/** What became of a join. */
-export type Joined<Data> =
-  | { readonly _tag: "Joined"; readonly membership: Membership<Data> }
-  | { readonly _tag: "JoinedAgain"; readonly membership: Membership<Data>; readonly replaced: Membership<Data> }
-  | { readonly _tag: "Full" }
-
-/**
- * Lets a member in, unless the room is full. A member that is in the room already gets its new data and generation, and
- * takes no second place.
- */
-export const join = <Data>(
-  state: RoomState<Data>,
+/** Whether there is a place for a member: it is in the room already, or the room is not full. */
+export const takes = <M extends AnyMembership>(
+  state: RoomState<M>,
   room: string,
-  request: Membership<Data>,
+  member: string,
   capacity: number
-): readonly [RoomState<Data>, Joined<Data>] => {
-  const members = membersOf(state, room)
-  const present = HashMap.get(members, request.member)
-  if (Option.isNone(present) && HashMap.size(members) >= capacity) return [state, { _tag: "Full" }]
-  const replaced = Option.getOrUndefined(present)
-  const membership = replaced === undefined ? request : { ...request, joinedAt: replaced.joinedAt }
-  const rooms = roomsOf(state, request.member)
-  return [
-    {
-      rooms: HashMap.set(state.rooms, room, HashMap.set(members, request.member, membership)),
-      roomsOf: replaced === undefined ? HashMap.set(state.roomsOf, request.member, [...rooms, room]) : state.roomsOf
-    },
-    replaced === undefined ? { _tag: "Joined", membership } : { _tag: "JoinedAgain", membership, replaced }
-  ]
+): boolean => {
+  const present = state.rooms.get(room)?.members
+  return present === undefined ? capacity > 0 : present.size < capacity || present.has(member)
 }
 
 /**
- * Lets a member out. With a generation, only if the membership is still held by that join.
+ * Lets a member in, who was asked about with `takes`. One that is in the room already gets its new data and generation,
+ * and takes no second place; what it held so far is returned.
  */
-export const leave = <Data>(
-  state: RoomState<Data>,
+export const join = <M extends AnyMembership>(state: RoomState<M>, room: string, membership: M): M | undefined => {
+  const { member } = membership
+  let occupied = state.rooms.get(room)
+  if (occupied === undefined) {
+    occupied = { members: new Map(), alone: [room] }
+    state.rooms.set(room, occupied)
+  }
+  const replaced = occupied.members.get(member)
+  occupied.members.set(member, membership)
+  if (replaced === undefined) {
+    const others = state.roomsOf.get(member)
+    state.roomsOf.set(member, others === undefined ? occupied.alone : [...others, room])
+  }
+  return replaced
+}
+
+/** Lets a member out; what it held. With a generation, only if the membership is still held by that join. */
+export const leave = <M extends AnyMembership>(
+  state: RoomState<M>,
   room: string,
   member: string,
   generation?: number
-): readonly [RoomState<Data>, Membership<Data> | undefined] => {
-  const members = membersOf(state, room)
-  const present = Option.getOrUndefined(HashMap.get(members, member))
-  if (present === undefined || (generation !== undefined && present.generation !== generation))
-    return [state, undefined]
-  const remaining = HashMap.remove(members, member)
-  const rooms = roomsOf(state, member).filter((other) => other !== room)
-  return [
-    {
-      rooms: HashMap.isEmpty(remaining) ? HashMap.remove(state.rooms, room) : HashMap.set(state.rooms, room, remaining),
-      roomsOf: rooms.length === 0 ? HashMap.remove(state.roomsOf, member) : HashMap.set(state.roomsOf, member, rooms)
-    },
-    present
-  ]
+): M | undefined => {
+  const others = state.rooms.get(room)?.members
+  const left = others?.get(member)
+  if (others === undefined || left === undefined) return undefined
+  if (generation !== undefined && left.generation !== generation) return undefined
+  others.delete(member)
+  if (others.size === 0) state.rooms.delete(room)
+  const rest = roomsOf(state, member).filter((other) => other !== room)
+  if (rest.length === 0) state.roomsOf.delete(member)
+  else state.roomsOf.set(member, rest.length === 1 ? (state.rooms.get(rest[0]!)?.alone ?? rest) : rest)
+  return left
 }
 
 /** The membership of one member of a room. */
-export const get = <Data>(state: RoomState<Data>, room: string, member: string): Membership<Data> | undefined =>
-  Option.getOrUndefined(HashMap.get(membersOf(state, room), member))
+export const get = <M extends AnyMembership>(state: RoomState<M>, room: string, member: string): M | undefined =>
+  state.rooms.get(room)?.members.get(member)
 
 /** The members of a room, in the order of their joins. */
-export const members = <Data>(state: RoomState<Data>, room: string): ReadonlyArray<Membership<Data>> =>
-  Array.from(HashMap.values(membersOf(state, room))).toSorted((a, b) => a.generation - b.generation)
+export const members = <M extends AnyMembership>(state: RoomState<M>, room: string): ReadonlyArray<M> =>
+  Array.from(state.rooms.get(room)?.members.values() ?? []).toSorted((a, b) => a.generation - b.generation)
 
 /** How many members a room has. */
-export const size = <Data>(state: RoomState<Data>, room: string): number => HashMap.size(membersOf(state, room))
+export const size = <M extends AnyMembership>(state: RoomState<M>, room: string): number =>
+  state.rooms.get(room)?.members.size ?? 0
 
 /** The rooms a member is in. */
-export const roomsOf = <Data>(state: RoomState<Data>, member: string): ReadonlyArray<string> =>
-  Option.getOrElse(HashMap.get(state.roomsOf, member), () => nowhere)
+export const roomsOf = <M extends AnyMembership>(state: RoomState<M>, member: string): ReadonlyArray<string> =>
+  state.roomsOf.get(member) ?? nowhere
 
 /** The rooms that have members, with their sizes. */
-export const list = <Data>(state: RoomState<Data>): ReadonlyArray<readonly [room: string, size: number]> =>
-  Array.from(HashMap.entries(state.rooms), ([room, present]) => [room, HashMap.size(present)] as const)
+export const list = <M extends AnyMembership>(
+  state: RoomState<M>
+): ReadonlyArray<readonly [room: string, size: number]> =>
+  Array.from(state.rooms, ([room, occupied]) => [room, occupied.members.size] as const)
 
 /** How many rooms have members. */
-export const count = <Data>(state: RoomState<Data>): number => HashMap.size(state.rooms)
+export const count = <M extends AnyMembership>(state: RoomState<M>): number => state.rooms.size

@@ -4,6 +4,7 @@
  * `broadcast` is publish, and a subscription of the room sees every broadcast. This file is what a kind of room is made
  * from; what a room offers is `Room.ts`, the pure part of membership `RoomState.ts`, the actor `internal/actor.ts`.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -14,25 +15,31 @@ import * as Scope from "effect/Scope"
 import * as Channels from "../channels/Channels.ts"
 import type { Attachable } from "../channels/Sink.ts"
 import type { Receiver } from "../channels/Subscription.ts"
+import { CurrentPeers, Refused } from "../internal/peers.ts"
 import * as Turn from "../internal/turn.ts"
 import type { Ref } from "../Ref.ts"
 import { Kind } from "./internal/kind.ts"
 import { makeRoom, type RoomParts } from "./internal/room.ts"
+import * as Roster from "./internal/roster.ts"
 import type { Handlers, JoinRequest, PublishRequest, Room } from "./Room.ts"
 import { type Events, eventSchema, type RoomApi, type RoomEvent } from "./RoomApi.ts"
+import { ClusterRefused } from "./RoomError.ts"
+import * as RoomKinds from "./RoomKinds.ts"
 
 /** All rooms of one kind on this node. What transports attach to through `reserve` hears a room without being in it. */
 export interface Rooms<E, Ev extends Events, Data> extends Attachable<E, RoomEvent<Ev>> {
   readonly api: RoomApi<E, Ev, Data>
-  /** Members, capacity and handlers are those of this node; other nodes have their own. */
+  /** Capacity and handlers are those of this node; other nodes have their own. */
   readonly perNode: true
   readonly get: (ref: Ref<E>) => Room<E, Ev, Data>
   /** The rooms a member is in. */
   readonly roomsOf: (member: Receiver) => Effect.Effect<ReadonlyArray<Ref<E>>>
   /** Takes a member out of all rooms; answers of how many. */
   readonly leaveAll: (member: Receiver) => Effect.Effect<number>
-  /** The rooms with members, and their sizes. */
+  /** The rooms with members on this node, and their sizes. */
   readonly list: Effect.Effect<ReadonlyArray<{ readonly ref: Ref<E>; readonly size: number }>>
+  /** The rooms with members on whatever node, and how many they have on all; answers like `Room.count`. */
+  readonly listAll: Effect.Effect<ReadonlyArray<{ readonly ref: Ref<E>; readonly members: number }>>
   /** How many actors are alive, those of empty rooms that are not idle long enough included. */
   readonly actors: Effect.Effect<number>
 }
@@ -95,11 +102,13 @@ export const make = Effect.fnUntraced(function* <E, Ev extends Events, Data, RP 
     message: eventSchema(api.events),
     prefix: `${api.name}:`
   })
+  const roster = yield* Roster.make<E, Data>(api, { name: api.name, here: () => kind.members, clock, turn })
   const kind: Kind<Data, Handlers<E, Ev, Data>> = yield* Effect.acquireRelease(
     Effect.sync(
       () =>
         new Kind<Data, Handlers<E, Ev, Data>>({
           name: api.name,
+          roster,
           capacity: wholeNumber("capacity", options.capacity ?? Number.MAX_SAFE_INTEGER),
           maxRooms: wholeNumber("maxRooms", options.maxRooms ?? 100_000),
           mailboxCapacity: wholeNumber("mailboxCapacity", options.mailboxCapacity ?? 1000),
@@ -113,11 +122,22 @@ export const make = Effect.fnUntraced(function* <E, Ev extends Events, Data, RP 
     ),
     (opened) => opened.stop
   )
+  const peers = yield* CurrentPeers
+  const reserve: RoomParts<E, Ev, Data>["reserve"] = (ref) =>
+    Effect.catchCause(channel.reserve(ref), (cause) => {
+      const refused = cause.reasons.map((reason) => Cause.isDieReason(reason) && reason.defect).find(isRefused)
+      return refused === undefined
+        ? Effect.failCause(cause)
+        : kind.refuse(new ClusterRefused({ detail: refused.detail }))
+    })
   const epoch = channel.epoch
   let named = 0
   const parts: RoomParts<E, Ev, Data> = {
+    api,
     kind,
+    roster,
     channel,
+    reserve: peers === undefined ? channel.reserve : reserve,
     canJoin: options.canJoin && ((request) => Effect.scoped(provided(options.canJoin!(request)))),
     canPublish: (request) =>
       options.canPublish ? Effect.scoped(provided(options.canPublish(request))) : Effect.succeed(true),
@@ -130,6 +150,10 @@ export const make = Effect.fnUntraced(function* <E, Ev extends Events, Data, RP 
   const get = (ref: Ref<E>): Room<E, Ev, Data> => makeRoom(parts, ref)
   const refOf = (identifier: string): Ref<E> => api.key.ref.make(identifier)
   const { members } = kind
+  // The last to begin, the first to end: nobody is told of members one by one when all of them go.
+  if (peers !== undefined && (yield* RoomKinds.add(peers, api.name, RoomKinds.make(api, get)))) {
+    yield* roster.share(peers)
+  }
   return {
     api,
     perNode: true,
@@ -139,9 +163,12 @@ export const make = Effect.fnUntraced(function* <E, Ev extends Events, Data, RP 
     leaveAll: (member) =>
       Effect.sync(() => members.roomsOf(member.id).filter((room) => members.leave(room, member.id, "left")).length),
     list: Effect.sync(() => members.rooms.map(([identifier, size]) => ({ ref: refOf(identifier), size }))),
+    listAll: Effect.sync(() => roster.rooms.map(([identifier, size]) => ({ ref: refOf(identifier), members: size }))),
     actors: Effect.sync(() => kind.actorCount)
   }
 })
+
+const isRefused = (defect: unknown): defect is Refused => defect instanceof Refused
 
 /** Doubles from 100 ms to 10 s and goes on for ever. */
 const defaultRetryPolicy = Schedule.min([

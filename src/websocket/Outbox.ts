@@ -62,14 +62,15 @@ export class Outbox implements Debtor {
   #ends: Array<number> = []
   #head = 0
   #written = 0
-  /** What the connection has been sent in this turn besides the batches it sits in; nothing most of the time. */
+  /** What it was given of batches in this turn, to be put into one order with others; nothing most of the time. */
   #runs: Array<Run> = []
+  /** What it has been sent in this turn besides. Lent by the flusher, since it is needed for a turn only. */
   #own: Frames | undefined
   #ended = false
   /** Writes the system has not taken; counted where there is a backlog. */
   #inFlight = 0
   /** Where it sits in batches of rooms and keys: in one, most of the time. */
-  readonly #seats: Array<Seat> = []
+  #seats: Array<Seat> = []
   /** Where it sits in the batch of all connections of its route. */
   #home: Seat | undefined
 
@@ -115,7 +116,7 @@ export class Outbox implements Debtor {
 
   /** Whether what it gets in a turn may come from several sides, and has to be put into one order before it is written. */
   get isMixed(): boolean {
-    return this.#runs.length > 0 || this.#seats.length > 1
+    return this.#own !== undefined || this.#runs.length > 0 || this.#seats.length > 1
   }
 
   /** How many seats it has. */
@@ -126,6 +127,8 @@ export class Outbox implements Debtor {
   /** Takes a seat in a batch. */
   sit(seat: Seat, everybody: boolean): void {
     if (everybody) this.#home = seat
+    // Arrays that grow make room for many.
+    else if (this.#seats.length === 0) this.#seats = [seat]
     else this.#seats.push(seat)
   }
 
@@ -146,11 +149,12 @@ export class Outbox implements Debtor {
       this.#overflow()
       return false
     }
+    const { flusher } = this.#options
     if (this.#own === undefined) {
-      this.#own = new Frames()
-      this.hold({ frames: this.#own, from: 0, to: Number.POSITIVE_INFINITY })
+      if (this.#runs.length === 0) flusher.addOutbox(this)
+      this.#own = flusher.lend()
     }
-    this.#own.push(frame, this.#options.flusher.nextPlace())
+    this.#own.push(frame, flusher.nextPlace())
     if (this.#own.bytes >= fullAt) this.#flushAll()
     return true
   }
@@ -170,19 +174,22 @@ export class Outbox implements Debtor {
   /** Keeps a run for the end of the turn. */
   hold(run: Run): void {
     if (this.#ended) return
-    if (this.#runs.length === 0) this.#options.flusher.addOutbox(this)
+    if (this.#runs.length === 0 && this.#own === undefined) this.#options.flusher.addOutbox(this)
     this.#runs.push(run)
   }
 
   /** Writes what it holds. */
   flush(): void {
-    if (this.#runs.length === 0) return
     const own = this.#own
-    const runs = this.#runs.map((run) => (run.frames === own ? { frames: own, from: 0, to: own.length } : run))
-    this.#runs = []
+    const held = this.#runs
+    if (own === undefined && held.length === 0) return
     this.#own = undefined
-    const merged = merge(runs)
+    if (held.length > 0) this.#runs = []
+    const run = own && { frames: own, from: 0, to: own.length }
+    const merged = merge(run === undefined ? held : held.length === 0 ? [run] : [...held, run])
     this.write(merged, sizeOf(merged), lengthOf(merged))
+    // Nobody looks at frames once they are written: what waits longer is the bytes of each.
+    if (own !== undefined) this.#options.flusher.takeBack(own)
   }
 
   /** Writes runs, for a connection that holds nothing: what a broadcast does for most members. */
@@ -328,6 +335,7 @@ export class Outbox implements Debtor {
     if (this.#ended) return
     this.#ended = true
     this.#runs = []
+    this.#own = undefined
     this.#options.onOverflow()
   }
 }

@@ -25,6 +25,7 @@ import * as Turn from "../internal/turn.ts"
 import { Acceptor } from "./internal/acceptor.ts"
 import { Directory } from "./internal/directory.ts"
 import * as Drain from "./internal/drain.ts"
+import * as Remote from "./internal/remote.ts"
 import * as Watch from "./internal/watch.ts"
 import * as Limits from "./Limits.ts"
 import * as Origin from "./Origin.ts"
@@ -41,6 +42,8 @@ export class RoomsServer extends Context.Service<
     readonly originAllowed: (origin: string | undefined, host: string | undefined) => boolean
     readonly acceptor: Acceptor
     readonly directory: Directory
+    /** The connections of other nodes, where there are any. */
+    readonly remote: Remote.Remote | undefined
   }
 >()("effect-rooms/websocket/RoomsServer") {}
 
@@ -96,6 +99,9 @@ const make = Effect.fnUntraced(function* (
   const originAllowed = Origin.compile(options)
   const epoch = yield* Random.next
   const acceptor = new Acceptor(limits, Math.floor(epoch * 2 ** 40).toString(36), yield* Turn.make, compression)
+  const peers = yield* CurrentPeers
+  const directory = new Directory()
+  const remote = peers && (yield* Remote.make(peers, directory))
   let server: Http.Server | undefined
   const inner = yield* NodeHttpServer.make(
     () => {
@@ -114,7 +120,6 @@ const make = Effect.fnUntraced(function* (
   // The server's own finalizer waits for every socket.
   yield* Effect.addFinalizer(() => Effect.sync(() => server && acceptor.end(server)))
   yield* Watch.run(acceptor, limits, yield* Clock.Clock)
-  const peers = yield* CurrentPeers
   const drained = Drain.drain(acceptor, {
     retryWithin: drain?.retryWithin ?? Duration.seconds(5),
     timeout: drain?.timeout ?? Duration.seconds(2)
@@ -127,13 +132,13 @@ const make = Effect.fnUntraced(function* (
     serve: (app, middleware) =>
       Effect.andThen(
         inner.serve(app, middleware!),
-        Effect.addFinalizer(() => goodbye)
+        Effect.suspend(() => {
+          if (server !== undefined) acceptor.listenBehind(server)
+          return Effect.addFinalizer(() => goodbye)
+        })
       )
   })
-  return Context.make(
-    RoomsServer,
-    RoomsServer.of({ limits, originAllowed, acceptor, directory: new Directory() })
-  ).pipe(
+  return Context.make(RoomsServer, RoomsServer.of({ limits, originAllowed, acceptor, directory, remote })).pipe(
     Context.add(HttpServer.HttpServer, httpServer),
     // An identifier of 128 characters, every one percent-encoded, has to pass; the router's own limit is 100.
     Context.add(HttpRouter.RouterConfig, { ...(yield* HttpRouter.RouterConfig), maxParamLength: 512 }),

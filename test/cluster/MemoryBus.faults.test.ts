@@ -30,6 +30,9 @@ const makeNodes = Effect.fnUntraced(function* (options?: MemoryBus.Options) {
   return { network, ...nodes, node, say, heard, health }
 })
 
+const tagOf = (effect: ReturnType<EventBusService["publish"]>) =>
+  Effect.map(Effect.flip(effect), ({ reason }) => reason._tag)
+
 describe("partitions", () => {
   it.effect("lose what goes one way, and nothing else, until they are healed", () =>
     Effect.gen(function* () {
@@ -201,8 +204,6 @@ describe("brokers", () => {
   it.effect("TRAP3: what is refused is refused to those who do it, until it is allowed", () =>
     Effect.gen(function* () {
       const { a, b, network } = yield* makeNodes()
-      const tagOf = (effect: ReturnType<EventBusService["publish"]>) =>
-        Effect.map(Effect.flip(effect), ({ reason }) => reason._tag)
       const subscribe = Effect.scoped(a.bus.subscribe("x", () => {}))
       yield* network.refuse("x")
       assert.deepStrictEqual(

@@ -2,6 +2,7 @@
  * The simulated network: what arrives, when, in which order, and the same each time.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -17,6 +18,9 @@ const listen = Effect.fnUntraced(function* (bus: EventBusService, topic = "a") {
   yield* bus.subscribe(topic, ear.onEvent)
   return ear
 })
+
+class Sender extends Context.Service<Sender, EventBusService>()("test/Sender") {}
+class Receiver extends Context.Service<Receiver, EventBusService>()("test/Receiver") {}
 
 /** Nodes `a`, `b`, `c` that work; `ears` of the topic `a` on each. */
 const makeNodes = Effect.fnUntraced(function* (options?: MemoryBus.Options) {
@@ -108,6 +112,23 @@ describe("a network without faults", () => {
   )
 })
 
+const record = (seed: number) =>
+  Effect.gen(function* () {
+    const { a, b, c, ears, heard } = yield* makeNodes({
+      latency: { min: 0, max: 9 },
+      loss: 0.2,
+      duplication: 0.2,
+      reorder: 0.2
+    })
+    for (let n = 0; n < 50; n++) {
+      yield* [a, b, c][n % 3]!.publish("a", `${n}`)
+      yield* TestClock.adjust(n % 4)
+    }
+    yield* TestClock.adjust(100)
+    assert.isAbove(ears.a.heard.length, 20)
+    return heard()
+  }).pipe(Effect.scoped, Random.withSeed(seed))
+
 describe("time", () => {
   it.effect("messages take a time of the range, those of one node in order", () =>
     Effect.gen(function* () {
@@ -151,28 +172,29 @@ describe("time", () => {
   )
 
   it.effect("is the same each time for the same seed, and another for another", () => {
-    const record = (seed: number) =>
-      Effect.gen(function* () {
-        const { a, b, c, ears, heard } = yield* makeNodes({
-          latency: { min: 0, max: 9 },
-          loss: 0.2,
-          duplication: 0.2,
-          reorder: 0.2
-        })
-        for (let n = 0; n < 50; n++) {
-          yield* [a, b, c][n % 3]!.publish("a", `${n}`)
-          yield* TestClock.adjust(n % 4)
-        }
-        yield* TestClock.adjust(100)
-        assert.isAbove(ears.a.heard.length, 20)
-        return heard()
-      }).pipe(Effect.scoped, Random.withSeed(seed))
     return Effect.gen(function* () {
       const [first, second, third] = [yield* record(1), yield* record(1), yield* record(2)]
       assert.deepStrictEqual(first, second)
       assert.notDeepEqual(first, third)
     })
   })
+})
+
+describe("a bus without a network", () => {
+  it.effect("is shared by those who share its layer, and by nobody else", () =>
+    Effect.gen(function* () {
+      const layer = MemoryBus.layer()
+      const context = yield* Layer.build(
+        Layer.mergeAll(Layer.effect(Sender, EventBus), Layer.effect(Receiver, EventBus)).pipe(Layer.provide(layer))
+      )
+      const [sender, receiver] = [Context.get(context, Sender), Context.get(context, Receiver)]
+      const ear = yield* listen(receiver)
+      const other = yield* listen(Context.get(yield* Layer.build(Layer.fresh(layer)), EventBus))
+      yield* sender.publish("a", "1")
+      yield* Effect.yieldNow
+      assert.deepStrictEqual([ear.heard, other.heard.includes("1")], [["1"], false])
+    })
+  )
 })
 
 describe("messages under way", () => {

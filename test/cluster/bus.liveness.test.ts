@@ -9,11 +9,13 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Bus from "../../src/cluster/internal/bus.ts"
-import { busOf, Ear, FakeDriver, refused, unreachable } from "../support/fakeDriver.ts"
+import { busOf, Ear, FakeDriver, Gate, refused, unreachable } from "../support/fakeDriver.ts"
 import { StallClock } from "../support/stallClock.ts"
 
 const tagOf = (bus: { readonly health: Effect.Effect<{ readonly _tag: string }> }) =>
   Effect.map(bus.health, ({ _tag }) => _tag)
+
+const isProbe = (topics: ReadonlyArray<string>) => topics.some((topic) => topic.startsWith(Bus.probePrefix))
 
 describe("K7, BUG18: liveness", () => {
   it.effect("K7: a broker that stands still is noticed within 3 s of its last sign of life, whenever it stopped", () =>
@@ -93,7 +95,6 @@ describe("K7, BUG18: liveness", () => {
     Effect.gen(function* () {
       for (const how of ["subscribe", "publish"] as const) {
         const driver = new FakeDriver()
-        const isProbe = (topics: ReadonlyArray<string>) => topics.some((topic) => topic.startsWith(Bus.probePrefix))
         if (how === "publish") driver.onProbe = () => Effect.fail(refused)
         else driver.onSubscribe = (topics) => (isProbe(topics) ? Effect.fail(refused) : Effect.void)
         const bus = yield* busOf(driver)
@@ -164,13 +165,13 @@ describe("health", () => {
   )
 })
 
-describe("a process that was held up", () => {
-  const onClock = <E>(use: (clock: StallClock, driver: FakeDriver) => Effect.Effect<void, E, Scope.Scope>) =>
-    Effect.suspend(() => {
-      const clock = new StallClock()
-      return Effect.scoped(use(clock, new FakeDriver())).pipe(Effect.provideService(Clock.Clock, clock))
-    })
+const onClock = <E>(use: (clock: StallClock, driver: FakeDriver) => Effect.Effect<void, E, Scope.Scope>) =>
+  Effect.suspend(() => {
+    const clock = new StallClock()
+    return Effect.scoped(use(clock, new FakeDriver())).pipe(Effect.provideService(Clock.Clock, clock))
+  })
 
+describe("a process that was held up", () => {
   it.live("keeps a connection that works, however long it was held up and whatever woke first", () =>
     onClock((clock, driver) =>
       Effect.gen(function* () {
@@ -215,12 +216,12 @@ describe("a process that was held up", () => {
       Effect.gen(function* () {
         const bus = yield* Bus.make(driver)
         yield* clock.pass(1_000)
-        let answer = () => {}
-        driver.onPublish = () => Effect.callback((resume) => void (answer = () => resume(Effect.void)))
+        const gate = new Gate()
+        driver.onPublish = () => gate.wait
         const publishing = yield* Effect.forkChild(bus.publish("a", "1"), { startImmediately: true })
         clock.stall(60_000)
         yield* clock.pass(500)
-        answer()
+        gate.answer()
         yield* Fiber.join(publishing)
       })
     )

@@ -64,6 +64,9 @@ const makeDriver = () => {
   return { driver, trouble }
 }
 
+const many = (effect: Effect.Effect<void>, count: number) =>
+  Effect.forEach(Array.from({ length: count }), () => effect, { discard: true })
+
 const race = Effect.gen(function* () {
   const { driver, trouble } = makeDriver()
   const scope = yield* Scope.make()
@@ -99,8 +102,6 @@ const race = Effect.gen(function* () {
     if ((yield* Random.next) < 0.5) driver.connections.at(-1)?.drop()
     yield* Effect.sleep((yield* Random.next) * 1_500)
   })
-  const many = (effect: Effect.Effect<void>, count: number) =>
-    Effect.forEach(Array.from({ length: count }), () => effect, { discard: true })
   yield* Effect.all([many(comeAndGo, 4), many(comeAndGo, 4), many(stay, 3), many(chaos, 5)], {
     concurrency: "unbounded",
     discard: true

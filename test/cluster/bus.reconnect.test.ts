@@ -21,6 +21,8 @@ class StubbornDriver extends FakeDriver {
 
 const dead = () => Effect.fail(unreachable)
 
+const bounds = (failures: number) => [backoff(failures, 0), backoff(failures, 1)]
+
 describe("BUG1, BUG3, P12: reconnecting", () => {
   it.effect("BUG1: nothing ends the trying: refusals, dials that hang, adapters that die", () =>
     Effect.gen(function* () {
@@ -75,7 +77,6 @@ describe("BUG1, BUG3, P12: reconnecting", () => {
   )
 
   it("waits are any time below 50, 150, 450 and 1,350 ms, and then 1.7 to 2 s", () => {
-    const bounds = (failures: number) => [backoff(failures, 0), backoff(failures, 1)]
     assert.deepStrictEqual([0, 1, 2, 3].map(bounds), [
       [0, 50],
       [0, 150],
@@ -103,6 +104,19 @@ describe("BUG1, BUG3, P12: reconnecting", () => {
         yield* TestClock.adjust("1 minute")
         assert.isAtMost(driver.dials - before, 40)
       })
+  )
+
+  it.effect("BUG3: one that works for a second each time is replaced more and more slowly, too", () =>
+    Effect.gen(function* () {
+      const driver = new FakeDriver()
+      const bus = yield* busOf(driver)
+      for (let second = 0; second < 60; second++) {
+        yield* TestClock.adjust(1_000)
+        if ((yield* bus.health)._tag === "Up") driver.now.drop()
+      }
+      assert.isAtMost(driver.dials, 35)
+      assert.isAtLeast(driver.dials, 15)
+    })
   )
 
   it.effect("P12: what the broker has is subscribed within 2.5 s after it is back, each listener told once", () =>

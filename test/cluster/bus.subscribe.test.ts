@@ -194,6 +194,29 @@ describe("BUG7, BUG16, BUG17: subscribe × unsubscribe × loss", () => {
     })
   )
 
+  it.effect("BUG7: a subscribe whose scope closes meanwhile does not wait on", () =>
+    Effect.gen(function* () {
+      const driver = new FakeDriver()
+      const gate = new Gate()
+      const bus = yield* busOf(driver)
+      driver.onSubscribe = () => gate.wait
+      const ear = new Ear()
+      const scope = yield* Scope.make()
+      const subscribing = yield* Effect.forkChild(Scope.provide(bus.subscribe("a", ear.onEvent), scope), {
+        startImmediately: true
+      })
+      yield* settle
+      yield* Scope.close(scope, Exit.void)
+      yield* Fiber.await(subscribing)
+      yield* Effect.exit(Scope.provide(bus.subscribe("a", ear.onEvent), scope))
+      gate.answer()
+      yield* TestClock.adjust(1_000)
+      driver.now.emit("a", "1")
+      yield* TestClock.adjust(1_000)
+      assert.deepStrictEqual([ear.heard, driver.now.topics], [[], []])
+    })
+  )
+
   it.effect("BUG17: subscribing while the unsubscribe is under way waits for it, and subscribes after it", () =>
     Effect.gen(function* () {
       const driver = new FakeDriver()

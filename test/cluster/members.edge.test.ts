@@ -7,11 +7,11 @@ import { RoomApi, Rooms } from "effect-rooms"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Metric from "effect/Metric"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { CurrentPeers } from "../../src/internal/peers.ts"
 import { boardNode, boardNodes, countOf, follow, red, settled, somebody } from "../support/boardNodes.ts"
+import { counter } from "../support/counters.ts"
 import { FakeNodes } from "../support/fakeNodes.ts"
 import { begin, BoardApi, FakeConnection, outcome, Place, watched } from "../support/rooms.ts"
 import { inVirtualTime } from "../support/virtual.ts"
@@ -23,13 +23,7 @@ const attach = () => () => {}
 const on = <A, E, R>(nodes: FakeNodes, epoch: string, effect: Effect.Effect<A, E, R>) =>
   Effect.provideService(effect, CurrentPeers, nodes.peers(epoch))
 
-const failures = (reason: string) =>
-  Effect.map(Metric.snapshot, (all) => {
-    const found = all.find(
-      ({ attributes, id }) => id === "effect_rooms_roster_failures" && attributes?.["reason"] === reason
-    )
-    return found === undefined ? 0 : Number((found.state as Metric.CounterState<number>).count)
-  })
+const failures = (reason: string) => counter("effect_rooms_roster_failures", { reason })
 
 describe("TRAP3: a join whose room the bus refuses", () => {
   it.effect("fails for all who wait for it, leaves nothing behind, and can be tried again", () =>
@@ -67,10 +61,7 @@ describe("TRAP3: a join whose room the bus refuses", () => {
         const rooms = yield* on(nodes, "a", Rooms.make(BoardApi))
         const error = yield* Effect.flip(rooms.get(red).open("data", { as: new FakeConnection("first"), attach }))
         assert.strictEqual(error.message, "the cluster refused: not this one")
-        const refusals = (yield* Metric.snapshot).filter(
-          ({ attributes, id }) => id === "effect_rooms_room_refusals" && attributes?.["reason"] === "ClusterRefused"
-        )
-        assert.strictEqual(refusals.length, 1)
+        assert.strictEqual(yield* counter("effect_rooms_room_refusals", { reason: "ClusterRefused" }), 1)
         assert.strictEqual(yield* outcome(rooms.get(Place.ref`blue`).open("data", { attach })), "ok")
       })
     )

@@ -7,7 +7,18 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
-import { blue, boardNode, boardNodes, countOf, follow, namesOf, red, settled, somebody, untilDown } from "../support/boardNodes.ts"
+import {
+  blue,
+  boardNode,
+  boardNodes,
+  countOf,
+  follow,
+  namesOf,
+  red,
+  settled,
+  somebody,
+  untilDown
+} from "../support/boardNodes.ts"
 import { BoardApi } from "../support/rooms.ts"
 import { inVirtualTime } from "../support/virtual.ts"
 

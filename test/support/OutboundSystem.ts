@@ -69,7 +69,9 @@ export class System {
     const naive = this.naive.connect(slot, `c${slot}-${++this.#connected}`)
     const link: Link = new Link(naive, this.#way, this.#flusher, this.#wires, () => this.naive.gone(naive))
     const { connection, peer } = link
-    this.#directory.add({ route: Route, connection, peer, own: link.rooms })
+    const entry = { route: Route, connection, peer, own: link.rooms }
+    this.#directory.add(entry)
+    connection.onClose(() => this.#directory.remove(entry))
     connection.onClose(this.#everybody.join(peer.outbox, connection.id))
     this.links[slot] = link
   }

@@ -8,12 +8,12 @@ import type { BusEvent } from "../../src/cluster/EventBusService.ts"
 import { type Command as ToBroker, type Listener, maxBatch, Topics } from "../../src/cluster/internal/busTopics.ts"
 import { refused } from "./fakeDriver.ts"
 
-const topics = ["a", "b", "c", "d"] as const
+const topics = ["a", "b", "c"] as const
 const Topic = Schema.Literals(topics)
-const slot = Schema.Literals([0, 1, 2, 3, 4, 5, 6, 7])
+const slot = Schema.Literals([0, 1, 2, 3])
 
 /** What a listener does in the step in which it hears. */
-const Habit = Schema.Literals(["listens", "leaves", "joins", "throws"])
+const Habit = Schema.Literals(["listens", "listens", "leaves", "joins", "throws", "sends away"])
 
 export const Command = Schema.TaggedUnion({
   Add: { topic: Topic, habit: Habit },
@@ -56,17 +56,15 @@ export class TopicsSystem {
   readonly #refuses = new Set<string>()
   readonly #earlier: Array<Connection> = []
   #connection: Connection | undefined
-  #thrown = 0
   readonly #topics = new Topics({
     onCommands: () => {},
     later: (release) => {
       this.#releases.add(release)
       return () => this.#releases.delete(release)
     },
-    onThrow: () => {
-      this.#thrown++
-    },
-    onRefused: () => {}
+    onThrow: () => {},
+    onRefused: () => {},
+    onKept: () => {}
   })
 
   run(command: Command): void {
@@ -74,9 +72,9 @@ export class TopicsSystem {
       case "Add":
         return this.#add(command.topic, command.habit)
       case "Remove":
-        return this.#remove(this.#ears[command.slot])
+        return this.#remove(this.#presentAt(command.slot))
       case "GiveUp": {
-        const ear = this.#ears[command.slot]
+        const ear = this.#presentAt(command.slot)
         return ear === undefined ? undefined : this.#topics.giveUp(ear.listener)
       }
       case "Flush":
@@ -113,6 +111,8 @@ export class TopicsSystem {
     const busy = commands.flatMap(({ topics: each }) => each.map(({ name }) => name))
     holds(new Set(busy).size === busy.length, "there are no two commands about one topic")
     holds(commands.length <= 8, "there are eight commands under way at most")
+    const wanted = topics.filter((topic) => this.#present(topic).length > 0)
+    if (this.#connection === undefined) holds(this.#topics.size === wanted.length, "nothing else is kept for later")
     for (const { hearing, listener } of this.#ears) {
       holds(listener.hearing === hearing, "what a listener was told is how it stands")
       if (hearing === "live")
@@ -147,12 +147,16 @@ export class TopicsSystem {
     }
   }
 
+  #presentAt(number: number): Ear | undefined {
+    return this.#ears.filter(({ hearing }) => hearing !== "gone")[number]
+  }
+
   #present(topic: string): ReadonlyArray<Ear> {
     return this.#ears.filter(({ hearing, listener }) => listener.topic.name === topic && hearing !== "gone")
   }
 
   #add(topic: string, habit: typeof Habit.Type): void {
-    if (this.#ears.length === 12) return
+    if (this.#presentAt(5) !== undefined) return
     // What it is told may come before there is a listener to speak of.
     const ear = { listener: undefined! as Listener, hearing: "waiting" as Ear["hearing"], heard: 0 }
     const settle = (refusal: unknown) => {
@@ -173,6 +177,7 @@ export class TopicsSystem {
       }
       if (event._tag === "Message") return
       if (habit === "leaves" && ear.listener !== undefined) this.#remove(ear)
+      if (habit === "sends away") this.#present(topic).forEach((other) => other !== ear && this.#remove(other))
       if (habit === "joins") this.#add(topic, "listens")
       if (habit === "throws") throw new Error("a bug")
     }

@@ -29,7 +29,10 @@ export const boardNode = Effect.fnUntraced(function* (
   boards: Boards = Rooms.make(BoardApi)
 ) {
   const scope = yield* Effect.acquireRelease(Scope.make(), (made) => Scope.close(made, Exit.void))
-  const cluster = Layer.provide(Cluster.layer({ namespace: "test", node: name, secret: "unsigned" }), network.layer(name))
+  const cluster = Layer.provide(
+    Cluster.layer({ namespace: "test", node: name, secret: "unsigned" }),
+    network.layer(name)
+  )
   const context = yield* Scope.provide(Layer.build(Layer.fresh(cluster)), scope)
   const rooms = yield* Effect.provideContext(Scope.provide(boards, scope), context)
   const service = Context.get(context, Cluster.Cluster)

@@ -6,6 +6,9 @@ import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import { type Peers, Refused, type Shared } from "../../src/internal/peers.ts"
 
+const opened = (open: () => void, close: () => void) =>
+  Effect.acquireRelease(Effect.sync(open), () => Effect.sync(close))
+
 type OnChange = (changes: ReadonlyArray<Shared>) => void
 type OnLetter = (from: string, letter: Schema.Json) => void
 
@@ -41,7 +44,11 @@ export class FakeNodes {
   infos: ReadonlyArray<FakeNodeInfo> = []
 
   /** Says something in a table on behalf of a node that has no service. */
-  say(owner: string, table: string, changes: ReadonlyArray<readonly [key: string, value: Schema.Json | undefined]>): void {
+  say(
+    owner: string,
+    table: string,
+    changes: ReadonlyArray<readonly [key: string, value: Schema.Json | undefined]>
+  ): void {
     const node = this.#node(owner)
     const entries = node.entries.get(table) ?? new Map<string, Schema.Json>()
     node.entries.set(table, entries)
@@ -86,8 +93,6 @@ export class FakeNodes {
 
   #make(epoch: string): Peers {
     const node = this.#node(epoch)
-    const opened = (open: () => void, close: () => void) =>
-      Effect.acquireRelease(Effect.sync(open), () => Effect.sync(close))
     return {
       epoch,
       link: () =>

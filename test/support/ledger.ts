@@ -17,6 +17,8 @@ interface Publish {
   /** Place among everything that happened. */
   readonly beganAt: number
   readonly except: ReadonlyArray<string>
+  /** Virtual milliseconds. */
+  readonly time: number
   /** Its name in the cluster, once anybody has heard it. */
   id: string | undefined
 }
@@ -45,9 +47,7 @@ export class Ledger {
   readonly #byOrigin = new Map<string, Array<Publish>>()
   readonly readers: Array<Reader> = []
   readonly #problems: Array<string> = []
-  /** Lines of messages that went to the bus, by the life that sent them. */
-  readonly sent = new Map<string, number>()
-  readonly #published = new Map<string, number>()
+  readonly #crossed = new Set<string>()
   gaps = 0
   messages = 0
 
@@ -64,17 +64,16 @@ export class Ledger {
   }
 
   /** Something is about to be published. */
-  publish(by: string, key: string, padding: string, except: ReadonlyArray<string>): Message {
+  publish(by: string, key: string, padding: string, except: ReadonlyArray<string>, time: number): Message {
     const origin = `${by} ${key}`
     const own = this.#byOrigin.get(origin) ?? []
     this.#byOrigin.set(origin, own)
     const message = { by, key, n: own.length, padding }
-    const publish: Publish = { message, beganAt: this.moment, except, id: undefined }
+    const publish: Publish = { message, beganAt: this.moment, except, time, id: undefined }
     own.push(publish)
     const all = this.#publishes.get(key) ?? []
     this.#publishes.set(key, all)
     all.push(publish)
-    this.#published.set(by, (this.#published.get(by) ?? 0) + 1)
     return message
   }
 
@@ -127,17 +126,23 @@ export class Ledger {
     reader.items.push(item)
   }
 
-  /** I4: every publish crosses the bus once; one of a node that was held up or ended in the same step, at most once. */
-  checkBus(lives: Iterable<string>, isUp: (by: string) => boolean): void {
-    for (const by of lives) {
-      const [published, sent] = [this.#published.get(by) ?? 0, this.sent.get(by) ?? 0]
-      if (sent > published || (sent < published && isUp(by)))
-        this.found(`${by} published ${published} messages and sent ${sent} (I4)`)
-    }
+  /** A message goes over the bus. I4: each does so once at most, and from the node that has published it. */
+  cross(by: string, { by: origin, key, n }: Message): void {
+    const text = `${origin} #${n} (${key})`
+    if (by !== origin) this.found(`${by} has published what comes from ${origin}: ${text} (I4)`)
+    if (this.#crossed.has(text)) this.found(`${text} crosses the bus twice (I4)`)
+    this.#crossed.add(text)
   }
 
-  /** All is quiet. I3 for all readers, and for those that hear still (`isOpen`) to the last message. */
-  checkLosses(isOpen: (reader: Reader) => boolean, mayLose: boolean): void {
+  /**
+   * All is quiet. I3 for all readers, and for those that hear still (`isOpen`) to the last message; what a node has
+   * published that is gone, and nothing after it arrived, may be lost with it (`isGone`).
+   */
+  checkLosses(
+    isOpen: (reader: Reader) => boolean,
+    isGone: (by: string, time: number) => boolean,
+    mayLose: boolean
+  ): void {
     for (const reader of this.readers) {
       if (reader.liveAt === undefined) continue
       const say = (what: string) => this.found(`${reader.id} on ${reader.by} (${reader.key}): ${what}`)
@@ -148,13 +153,14 @@ export class Ledger {
       )
       const heard = new Set(reader.items.flatMap((item) => (item._tag === "Message" ? [item.id] : [])))
       const missing = owed.filter(({ id }) => id === undefined || !heard.has(id))
-      for (const { message } of missing) {
+      for (const { message, time } of missing) {
         const text = `${message.by} #${message.n}`
-        const covered = this.#isCovered(reader, message, open)
+        const covered = this.#isCovered(reader, message, open && !isGone(message.by, time))
         if (covered && message.by === reader.by && open) say(`${text} of its own node is missing`)
         if (!covered) say(`${text} is missing, and no gap says so (I3)`)
       }
-      this.#checkCount(reader, missing.length, heard, open, say)
+      const told = missing.filter(({ message, time }) => !isGone(message.by, time))
+      this.#checkCount(reader, told.length, heard, open, say)
       if (!mayLose && reader.items.some(({ _tag }) => _tag === "Gap")) say("has a gap, and nothing was lost")
     }
   }

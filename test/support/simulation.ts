@@ -5,6 +5,7 @@
 import { Channels, Ref } from "effect-rooms"
 import { Cluster, EventBus } from "effect-rooms/cluster"
 import type { TestCluster } from "effect-rooms/testing"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -12,7 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { Boards, Entries } from "./boards.ts"
-import { Ledger, type Reader } from "./ledger.ts"
+import { Ledger, type Message, type Reader } from "./ledger.ts"
 
 class Room extends Ref.Entity<Room>()("Room") {}
 /** Names so long that a bus does not take what is made of them and of a long key. */
@@ -33,17 +34,24 @@ interface Listening {
   readonly scope: Scope.Closeable
 }
 
+interface ALife {
+  readonly by: string
+  readonly node: string
+  /** When it was found to have ended, in virtual milliseconds. */
+  endedAt: number | undefined
+}
+
 /** Everything a run has to show for itself. */
 export class State {
   readonly ledger = new Ledger()
   readonly boards = new Boards((problem) => this.ledger.found(problem))
   readonly listening: Array<Listening> = []
-  readonly lives: Array<{ readonly by: string; readonly node: string }> = []
+  readonly lives: Array<ALife> = []
   values = 0
 
   begin(node: string): string {
     const by = `${node}${this.lives.filter((life) => life.node === node).length + 1}`
-    this.lives.push({ by, node })
+    this.lives.push({ by, node, endedAt: undefined })
     return by
   }
 }
@@ -56,22 +64,16 @@ export const maxPayload = 4_096
 const long = "long".repeat(31)
 export const keys = ["red", "blue", `${long}1`, `${long}2`]
 
-const isMessages = (topic: string) => topic.startsWith(`${namespace}/key/`) || topic.startsWith(`${namespace}/long/`)
-
-/** Counts what goes over the bus of a node. */
-const counted = (ledger: Ledger, by: string) =>
+/** Looks at what goes over the bus of a node. */
+const watched = (ledger: Ledger, by: string) =>
   Layer.effect(
     EventBus.EventBus,
     Effect.map(EventBus.EventBus, (bus) => ({
       ...bus,
       publish: (topic: string, payload: string) => {
-        if (isMessages(topic)) {
-          const [, , ...lines] = payload.split("\n")
-          ledger.sent.set(by, (ledger.sent.get(by) ?? 0) + lines.length)
-          for (const line of lines) {
-            const body = JSON.parse(line.slice(line.indexOf("\t") + 1)) as { readonly by: string }
-            if (body.by !== by) ledger.found(`${by} has published what comes from ${body.by} (I4)`)
-          }
+        for (const line of payload.split("\n")) {
+          const body = line.slice(line.indexOf("\t") + 1)
+          if (body.startsWith('{"by":')) ledger.cross(by, JSON.parse(body) as Message)
         }
         return bus.publish(topic, payload)
       }
@@ -84,7 +86,7 @@ export const layerOf = (node: string, state: State, twins: boolean) =>
     Effect.sync(() => {
       const by = state.begin(node)
       const name = twins && node === "b" ? "a" : node
-      const cluster = Cluster.layer({ namespace, node: name }).pipe(Layer.provide(counted(state.ledger, by)))
+      const cluster = Cluster.layer({ namespace, node: name }).pipe(Layer.provide(watched(state.ledger, by)))
       return Layer.mergeAll(Chat.layer, Other.layer, state.boards.layer(by), Layer.succeed(Life, { by })).pipe(
         Layer.provideMerge(cluster)
       )
@@ -142,10 +144,12 @@ const publish = Effect.fnUntraced(function* ({ ledger, listening }: State, args:
   const { by } = yield* Life
   const channel = yield* channelOf(args.channel)
   const readers = listening.filter(isOpen)
-  const left = args.except < 1 ? readers[Math.floor(args.except * readers.length)] : undefined
-  const except = left === undefined ? [] : [{ id: left.reader.id }]
+  const reader = args.except < 1 ? readers[Math.floor(args.except * readers.length)] : undefined
+  const except = reader === undefined ? [] : [{ id: reader.reader.id }]
   for (let count = 0; count < args.count; count++) {
-    const sent = ledger.publish(by, nameOf(args), "x".repeat(args.padding), except.map(({ id }) => id))
+    const time = Number(yield* Clock.monotonicTimeNanos) / 1_000_000
+    const left = except.map(({ id }) => id)
+    const sent = ledger.publish(by, nameOf(args), "x".repeat(args.padding), left, time)
     const ref = Room.ref.make(keyOf(args))
     if (args.ack) yield* channel.publishAck(ref, sent, { except })
     else yield* channel.publish(ref, sent, { except })
@@ -231,15 +235,61 @@ const checkKeys = (run: Run) =>
 const tell = ({ state }: Run) =>
   state.ledger.problem === undefined ? Effect.void : Effect.fail(new Error(state.ledger.problem))
 
+/** Notes which lives have ended. */
+const bury = ({ cluster, state }: Run) => {
+  for (const life of state.lives) {
+    const { starts, status } = cluster.node(life.node)
+    const isLast = life.by === `${life.node}${starts}`
+    if (!isLast || status === "down") life.endedAt ??= cluster.now
+  }
+}
+
+/** What nodes do, and the network does not notice. */
+const harmless = /s {2}(crash|start|stop|jump) /
+/** How long a message is on its way from its node, in milliseconds. */
+const onItsWay = 10
+
+/**
+ * Whether a message may be lost with its node: it ended while the message was on its way, or after it was lost on the
+ * way and before anybody could be told.
+ */
+const isGone = ({ faults, state }: Run, by: string, time: number) => {
+  const { endedAt } = state.lives.find((life) => life.by === by)!
+  return endedAt !== undefined && (time > endedAt - onItsWay || faults.some((fault) => !harmless.test(fault)))
+}
+
 const always = Effect.fnUntraced(function* (run: Run) {
-  const { ledger, lives } = run.state
-  const up = run.cluster.nodes.filter(({ status }) => status === "up").map((node) => livingOn(run.state, node.name))
-  ledger.checkBus(
-    lives.map(({ by }) => by),
-    (by) => up.includes(by)
-  )
+  bury(run)
   yield* checkKeys(run)
   yield* tell(run)
+})
+
+/** After all that was wrong, everything works: what is published now is heard by all, and nothing is missed. */
+const checkWorks = Effect.fnUntraced(function* (run: Run) {
+  const { cluster, state } = run
+  const { ledger } = state
+  const readers = state.listening.filter(isOpen).map(({ reader }) => reader)
+  const before = readers.map(({ items }) => items.length)
+  let published = 0
+  yield* onAll(run, (node) =>
+    Effect.forEach(
+      channels.slice(2).flatMap((channel) => keys.map((_, key) => ({ channel, key: key + 2 }))),
+      (where) => {
+        published++
+        return node.run(publish(state, { ...where, count: 1, padding: 0, except: 1, ack: false }))
+      },
+      { discard: true }
+    )
+  )
+  yield* cluster.pass("1 second")
+  const nodes = published / (2 * keys.length)
+  for (const [index, reader] of readers.entries()) {
+    const fresh = reader.items.slice(before[index])
+    const heard = fresh.filter(({ _tag }) => _tag === "Message").length
+    if (heard !== nodes || heard !== fresh.length) {
+      ledger.found(`${reader.id} on ${reader.by} (${reader.key}): all is well, and it hears ${heard} of ${nodes} messages`)
+    }
+  }
 })
 
 /** Timers a node may have that does nothing: its bus, its heartbeats, its tails. */
@@ -257,8 +307,8 @@ const checkIdle = Effect.fnUntraced(function* (run: Run) {
   yield* checkKeys(run)
   yield* onAll(run, (node) =>
     Effect.gen(function* () {
-      const topics = yield* cluster.network.subscribed(node.name)
-      if (topics.length !== 2) state.ledger.found(`${node.name} is idle and subscribes to ${topics.join(", ")} (I7)`)
+      const topics = (yield* cluster.network.subscribed(node.name)).filter((topic) => /\/(key|long)\//.test(topic))
+      if (topics.length > 0) state.ledger.found(`${node.name} is idle and subscribes to ${topics.join(", ")} (I7)`)
       if (node.timers > idleTimers) state.ledger.found(`${node.name} is idle and waits for ${node.timers} timers (I7)`)
       const sizes = yield* node.run(Effect.all([Effect.flatMap(Chat, ({ size }) => size), Effect.flatMap(Other, ({ size }) => size)]))
       if (sizes.some((size) => size > 0)) state.ledger.found(`${node.name} is idle and holds keys (I7)`)
@@ -277,7 +327,13 @@ const atRest = Effect.fnUntraced(function* (run: Run) {
   )
   state.boards.check(present)
   const open = new Set(state.listening.filter(isOpen).map(({ reader }) => reader))
-  state.ledger.checkLosses((reader) => open.has(reader), faults.some((fault) => !fault.includes("jump")))
+  state.ledger.checkLosses(
+    (reader) => open.has(reader),
+    (by, time) => isGone(run, by, time),
+    faults.some((fault) => !fault.includes("jump"))
+  )
+  yield* tell(run)
+  yield* checkWorks(run)
   yield* tell(run)
   yield* checkIdle(run)
   const { inFlight, overflows } = yield* cluster.network.counts

@@ -35,12 +35,16 @@ export const spreadable = <E, Ev extends RoomApi.Events, Data>(
   room: Room.Room<E, Ev, Data>
 ): Room.Room<E, Ev, Data> => ({
   ref: room.ref,
+  api: room.api,
   name: room.name,
   join: room.join,
   open: room.open,
   leave: room.leave,
   members: room.members,
   size: room.size,
+  count: room.count,
+  everyone: room.everyone,
+  countChanges: room.countChanges,
   broadcast: room.broadcast,
   publish: room.publish,
   subscribe: room.subscribe,

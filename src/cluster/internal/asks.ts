@@ -27,6 +27,8 @@ export interface AsksOptions {
   readonly later: (millis: number, task: () => void) => void
   readonly standOf: (topic: string) => readonly [line: number, position: number, age: number]
   readonly onStand: (from: string, stand: Stand) => void
+  /** All this node listens to. */
+  readonly topics: () => ReadonlyArray<string>
   /** Whether this node still listens to a topic. */
   readonly listensTo: (topic: string) => boolean
 }
@@ -51,6 +53,8 @@ export class Asks {
   /** What is called off at the end of this turn. */
   #unwanted = new Map<string, Set<string>>()
   readonly #waiting = new Map<string, Set<Waiting>>()
+  /** Nodes of which something else is known than they say. */
+  readonly #differing = new Set<string>()
   #scheduled = false
 
   constructor(options: AsksOptions) {
@@ -61,6 +65,7 @@ export class Asks {
     control.on("unask", (from, word) => {
       for (const topic of topicsOf(word)) options.interest.remove(topic, from)
     })
+    control.on("introduce", (from) => this.#introduce(from))
     nodes.listen({
       onEvent: (event) => {
         if (event._tag !== "Up") this.#giveUp(event.node.epoch)
@@ -114,6 +119,29 @@ export class Asks {
     this.#schedule()
   }
 
+  /** A node is up; one that was before knows what it listened to, and this one does not any more. */
+  meet(node: string, returned: boolean): void {
+    if (returned) this.#differing.add(node)
+    this.ask(this.#options.topics(), [node])
+  }
+
+  /** A node says in short what it listens to. What differs twice was not on its way, but has got lost. */
+  compare(node: string, digest: string): void {
+    const { control, interest } = this.#options
+    if (digest === interest.digest(node)) this.#differing.delete(node)
+    else if (this.#differing.has(node)) control.tellOne(node, "introduce", {})
+    else this.#differing.add(node)
+  }
+
+  /** Tells a node everything this one listens to, in place of all it knows. */
+  #introduce(node: string): void {
+    const { control, topics } = this.#options
+    const all = topics()
+    for (const topic of all) put(this.#open, node, topic)
+    const parts = all.length === 0 ? [[]] : slices(all)
+    for (const [index, some] of parts.entries()) control.tellOne(node, "ask", { topics: some, afresh: index === 0 })
+  }
+
   /** Asks again what has not been answered. */
   again(): void {
     for (const [node, topics] of this.#open) {
@@ -155,6 +183,7 @@ export class Asks {
     const { control, interest, nodes, standOf } = this.#options
     // Whoever is not known yet asks again.
     if (!nodes.isUp(from)) return
+    if (Predicate.hasProperty(word, "afresh") && word.afresh === true) interest.removeNode(from)
     const stands = topicsOf(word).map((topic) => {
       interest.add(topic, from)
       return [topic, ...standOf(topic)]
@@ -174,6 +203,7 @@ export class Asks {
 
   /** A node is not there any more to answer. */
   #giveUp(node: string): void {
+    this.#differing.delete(node)
     this.#open.delete(node)
     for (const some of this.#waiting.values()) for (const waiting of some) settle(waiting, node)
   }
@@ -205,5 +235,5 @@ const topicsOf = (word: unknown): ReadonlyArray<string> =>
     ? word.topics
     : []
 
-const isStand = (stand: unknown): stand is Stand =>
+export const isStand = (stand: unknown): stand is Stand =>
   Array.isArray(stand) && Predicate.isString(stand[0]) && stand.slice(1, 4).every((n) => Number.isSafeInteger(n))

@@ -145,7 +145,6 @@ export const make = Effect.fnUntraced(function* (
     link = new Link({ ...asking, connection, scope, lost, topics, onDied: (cause) => report.died(cause) })
     if (++connections > 1) report.reconnected()
     liveness = Liveness.initial(time.now(), driver.echo)
-    workedSince = undefined
     topics.connect()
     Deferred.doneUnsafe(started, Exit.void)
     return link

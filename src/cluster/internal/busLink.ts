@@ -69,7 +69,6 @@ export class Link {
     const names = command.topics.map(({ name }) => name)
     const asked = Effect.suspend(() => connection[command.verb](names))
     this.#ask(asked, (exit) => {
-      if (this.#ended !== undefined) return
       if (Exit.isSuccess(exit)) return topics.done(command)
       const failure = failureOf(exit.cause)
       if (failure.reason._tag === "BusRefused") return topics.refused(command, failure)

@@ -117,7 +117,7 @@ export class Feed {
     const { later, patience, self } = this.#options
     if (this.#since === undefined) return this.#keep(origin, Line.begin(this.#lines.get(origin), line, position))
     if (this.#stateOf(origin) !== undefined) {
-      if (this.isBehind(origin, line, position)) later(patience, () => this.giveUp(origin, line, position))
+      if (this.#isBehind(origin, line, position)) later(patience, () => this.#giveUp(origin, line, position))
       return
     }
     // Nobody has told before this node listened where the line stood: something may be missing, or nothing.
@@ -125,13 +125,13 @@ export class Feed {
     this.#keep(origin, Line.begin(undefined, line, position))
   }
 
-  isBehind(origin: string, line: number, position: number): boolean {
+  #isBehind(origin: string, line: number, position: number): boolean {
     const state = this.#stateOf(origin)
     return state === undefined || line > state.line || (line === state.line && position > state.last)
   }
 
   /** Gives up what an origin has published up to a position and what has not arrived. */
-  giveUp(origin: string, line: number, position: number): void {
+  #giveUp(origin: string, line: number, position: number): void {
     if (this.#since === undefined) return
     const { missed, state } = Line.giveUp(this.#stateOf(origin), line, position)
     this.#keep(origin, state)

@@ -21,15 +21,23 @@ export interface NodesOptions {
   readonly heartbeat: number
   /** How many heartbeats may be missing. */
   readonly missed: number
-  /** Added to each heartbeat: which version of its entries this node is at. */
-  readonly version: () => number
+  /** Added to each heartbeat. */
+  readonly says: () => Said
+}
+
+/** What a heartbeat says of its node. */
+export interface Said {
+  /** The version of its entries. */
+  readonly version: number
+  /** What it listens to, in short. */
+  readonly listens: string
 }
 
 /** What is told of other nodes, in the step in which it is known. */
 export interface Listener {
   readonly onEvent?: (event: State.NodeEvent) => void
-  /** A heartbeat: the version of the entries of a node, and whether heartbeats before it have not arrived. */
-  readonly onBeat?: (epoch: string, version: number, isHole: boolean) => void
+  /** A heartbeat of a node, and whether heartbeats before it have not arrived. */
+  readonly onBeat?: (epoch: string, said: Said, isHole: boolean) => void
   /** This node has a new incarnation; the old one is gone for everybody. */
   readonly onReborn?: () => void
 }
@@ -129,7 +137,7 @@ export class Nodes {
     // Whoever is new need not wait for the next heartbeat to know this node.
     if (isNew && this.isUp(from)) this.beat()
     const isHole = this.#isHole(from, word.number)
-    for (const listener of this.#listeners) listener.onBeat?.(from, word.version, isHole)
+    for (const listener of this.#listeners) listener.onBeat?.(from, word, isHole)
   }
 
   /** Where heartbeats are missing, other things are. */
@@ -149,14 +157,10 @@ export class Nodes {
 
   beat(): void {
     if (this.#leaving) return
-    const { control, self, version } = this.#options
+    const { control, says, self } = this.#options
     this.#beatAt = self.now()
-    control.tell("beat", {
-      name: self.name,
-      number: ++this.#beats,
-      uptime: Math.round(self.uptime),
-      version: version()
-    })
+    const said: Beat = { name: self.name, number: ++this.#beats, uptime: Math.round(self.uptime), ...says() }
+    control.tell("beat", { ...said })
   }
 
   #sweep(): void {
@@ -208,11 +212,10 @@ export class Nodes {
   }
 }
 
-interface Beat {
+interface Beat extends Said {
   readonly name: string
   readonly number: number
   readonly uptime: number
-  readonly version: number
 }
 
 const isBeat = (word: unknown): word is Beat =>
@@ -223,4 +226,6 @@ const isBeat = (word: unknown): word is Beat =>
   Predicate.hasProperty(word, "uptime") &&
   Number.isFinite(word.uptime) &&
   Predicate.hasProperty(word, "version") &&
-  Number.isSafeInteger(word.version)
+  Number.isSafeInteger(word.version) &&
+  Predicate.hasProperty(word, "listens") &&
+  Predicate.isString(word.listens)

@@ -6,6 +6,7 @@
 import type * as Context from "effect/Context"
 import type { Turn } from "../../internal/turn.ts"
 import type { EventBusService } from "../EventBus.ts"
+import type { Stand } from "./asks.ts"
 import { chunked } from "./chunks.ts"
 import type { Flights } from "./flights.ts"
 import type { Interest } from "./interest.ts"
@@ -22,6 +23,8 @@ export interface OutgoingOptions {
   readonly self: Self
   readonly turn: Turn
   readonly namespace: string
+  /** Milliseconds between two heartbeats. */
+  readonly heartbeat: number
   readonly context: Context.Context<never>
 }
 
@@ -53,7 +56,10 @@ interface Parcel {
 /** Topics whose positions are remembered, at most, and at least for so long without a publish. */
 const maxLines = 100_000
 const forgetAfter = 600_000
+/** How many times the end of a line is told: soon, and once more when a heartbeat is due since. */
 const tailsTold = 2
+/** How much later than they should be heartbeats may go out, in milliseconds. */
+const late = 1_000
 
 export class Outgoing {
   readonly #options: OutgoingOptions
@@ -205,10 +211,16 @@ export class Outgoing {
   }
 
   /** The ends of lines that were used a moment ago. */
-  tails(): ReadonlyArray<readonly [topic: string, line: number, position: number]> {
-    const tails = Array.from(this.#tailing, ({ number, position, topic }) => [topic, number, position] as const)
-    for (const line of this.#tailing) if (--line.tails <= 0) this.#tailing.delete(line)
-    const now = this.#options.self.now()
+  tails(): ReadonlyArray<Stand> {
+    const { heartbeat, self } = this.#options
+    const now = self.now()
+    const tails: Array<Stand> = []
+    for (const line of this.#tailing) {
+      // What swallows a message and both tails lasts so long that it swallows a heartbeat, and that is noticed.
+      if (line.tails < tailsTold && now - line.usedAt < heartbeat + late) continue
+      tails.push([line.topic, ...this.standOf(line.topic)])
+      if (--line.tails === 0) this.#tailing.delete(line)
+    }
     for (const line of this.#lines.values()) {
       if (now - line.usedAt < forgetAfter || line.pending.length > 0) break
       this.#forget(line)

@@ -50,7 +50,7 @@ export class Replicas {
     control.on("full?", (from) => this.#tellAll(from))
     control.on("full", (from, word) => this.#onPart(from, word))
     nodes.listen({
-      onBeat: (epoch, version) => this.#onBeat(epoch, version),
+      onBeat: (epoch, { version }) => this.#onBeat(epoch, version),
       onEvent: (event) => {
         if (event._tag === "Down") this.#forget(event.node.epoch)
       },

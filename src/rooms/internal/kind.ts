@@ -15,10 +15,10 @@ import { MemberGone, RoomBusy, RoomClosed, RoomError, RoomFull, TooManyRooms } f
 import { Actor } from "./actor.ts"
 import { Level } from "../../internal/tally.ts"
 import type { Turn } from "../../internal/turn.ts"
-import { Members, toMember } from "./members.ts"
+import { Held, Members, toMember } from "./members.ts"
 import * as metrics from "./metrics.ts"
 import type { Member } from "../Member.ts"
-import type * as RoomState from "../RoomState.ts"
+import type { Roster } from "./roster.ts"
 
 /** What the handlers of a room are told, whatever else they know. */
 export interface MemberHandlers<Data> {
@@ -26,8 +26,9 @@ export interface MemberHandlers<Data> {
   readonly onLeave?: ((member: Member<Data>, reason: string) => Effect.Effect<void>) | undefined
 }
 
-export interface KindOptions<H> {
+export interface KindOptions<Data, H> {
   readonly name: string
+  readonly roster: Roster<Data>
   readonly capacity: number
   readonly maxRooms: number
   readonly mailboxCapacity: number
@@ -43,14 +44,15 @@ export interface KindOptions<H> {
 const stopping = "the server stops"
 
 export class Kind<Data, H extends MemberHandlers<Data>> {
-  readonly #options: KindOptions<H>
+  readonly #options: KindOptions<Data, H>
   readonly #actors = new Map<string, Actor<H>>()
   readonly #attributes: { readonly kind: string }
   readonly members: Members<Data>
   readonly #mailboxes: Level
   #closed = false
 
-  constructor(options: KindOptions<H>) {
+  constructor(options: KindOptions<Data, H>) {
+    const { roster } = options
     this.#options = options
     this.#attributes = { kind: options.name }
     const gauge = (metric: Metric.Gauge<number>) => {
@@ -64,13 +66,16 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
     this.#mailboxes = new Level(mailboxes, options.context, options.turn)
     this.members = new Members<Data>({
       onJoined: (identifier, joined) => {
+        roster.joined(identifier, joined)
         memberships(1)
         if (this.members.size(identifier) === 1) rooms(1)
         this.#actors
           .get(identifier)
           ?.offer((handlers) => this.#handling("onJoin", handlers.onJoin && (() => handlers.onJoin!(toMember(joined)))))
       },
+      onJoinedAgain: (identifier, joined) => roster.joined(identifier, joined),
       onLeft: (identifier, left, reason) => {
+        roster.left(identifier, left.member)
         memberships(-1)
         if (this.members.size(identifier) === 0) rooms(-1)
         this.#actors
@@ -160,6 +165,11 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
     return actor
   }
 
+  /** Whether rooms have no handlers, so that nothing has to be waited for when somebody joins. */
+  get isPlain(): boolean {
+    return this.#options.body === undefined
+  }
+
   /**
    * Takes a place in a room, in one step with every check. The membership ends with the member, in the very step in
    * which it goes.
@@ -170,19 +180,32 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
     data: Data,
     attach: (() => () => void) | undefined,
     restore: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
-  ): Effect.Effect<RoomState.Membership<Data>, RoomError> {
+  ): Effect.Effect<Held<Data>, RoomError> {
     return Effect.flatMap(restore(this.actor(identifier)), (actor) => {
       // It may have ended while we were told that it is ready.
       if (actor?.idled === true) return this.join(identifier, member, data, attach, restore)
       if (actor?.ended === true) return this.refuse(new RoomClosed({ reason: actor.reason }))
-      if (this.#closed) return this.refuse(new RoomClosed({ reason: stopping }))
-      const { capacity, clock, mailboxCapacity } = this.#options
-      if (actor?.busy === true) return this.refuse(new RoomBusy({ mailboxCapacity }))
-      if (this.#takesNoMore(identifier)) return this.refuse(new TooManyRooms({ of: "server" }))
-      const joined = this.members.join(identifier, member, data, clock.currentTimeMillisUnsafe(), capacity, attach)
-      if (joined === "full") return this.refuse(new RoomFull({ capacity }))
-      return joined === "gone" ? this.refuse(new MemberGone({})) : Effect.succeed(joined)
+      if (actor?.busy === true) {
+        return this.refuse(new RoomBusy({ mailboxCapacity: this.#options.mailboxCapacity }))
+      }
+      const joined = this.enter(identifier, member, data, attach)
+      return joined instanceof Held ? Effect.succeed(joined) : this.refuse(joined)
     })
+  }
+
+  /** The step of the join, for a room that is live or has no handlers; answers why there is no place for the member. */
+  enter(
+    identifier: string,
+    member: Receiver,
+    data: Data,
+    attach: (() => () => void) | undefined
+  ): Held<Data> | RoomError["reason"] {
+    if (this.#closed) return new RoomClosed({ reason: stopping })
+    const { capacity, clock } = this.#options
+    if (this.#takesNoMore(identifier)) return new TooManyRooms({ of: "server" })
+    const joined = this.members.join(identifier, member, data, clock.currentTimeMillisUnsafe(), capacity, attach)
+    if (joined === "full") return new RoomFull({ capacity })
+    return joined === "gone" ? new MemberGone({}) : joined
   }
 
   /** Gives the handlers of a live room a turn; false where the kind has none. */

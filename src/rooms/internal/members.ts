@@ -1,5 +1,5 @@
 /**
- * The members of one kind of room on this node: the one mutable cell around `RoomState`, changed in single steps.
+ * The members of one kind of room on this node: the one cell around `RoomState`, changed in single steps.
  */
 import * as DateTime from "effect/DateTime"
 import type { Receiver } from "../../channels/Subscription.ts"
@@ -9,15 +9,46 @@ import * as RoomState from "../RoomState.ts"
 /** Called in the step in which the change happens; must not throw. */
 export interface MembersEvents<Data> {
   readonly onJoined: (identifier: string, joined: RoomState.Membership<Data>) => void
+  /** A member that was in already has new data. */
+  readonly onJoinedAgain: (identifier: string, joined: RoomState.Membership<Data>) => void
   readonly onLeft: (identifier: string, left: RoomState.Membership<Data>, reason: string) => void
 }
 
+/** A membership, and what is to be done when it ends, however it does. */
+export class Held<Data> implements RoomState.Membership<Data> {
+  readonly member: string
+  readonly data: Data
+  readonly joinedAt: number
+  readonly generation: number
+  ended = false
+  detach: (() => void) | undefined
+  /** Calls off that it ends with its member. */
+  unlink: (() => void) | undefined
+  onEnd: (() => void) | undefined
+
+  constructor(member: string, data: Data, joinedAt: number, generation: number, unlink: (() => void) | undefined) {
+    this.member = member
+    this.data = data
+    this.joinedAt = joinedAt
+    this.generation = generation
+    this.detach = undefined
+    this.unlink = unlink
+    this.onEnd = undefined
+  }
+
+  /** To be called once it is in no room any more. */
+  end(): void {
+    this.ended = true
+    this.detach?.()
+    this.unlink?.()
+    this.onEnd?.()
+  }
+}
+
 export class Members<Data> {
-  #state = RoomState.empty<Data>()
+  readonly #state = RoomState.make<Held<Data>>()
   #generation = 0
   readonly #events: MembersEvents<Data>
-  /** By generation, calls off that a membership ends with its member or scope. */
-  readonly #undo = new Map<number, () => void>()
 
   constructor(events: MembersEvents<Data>) {
     this.#events = events
@@ -31,59 +62,45 @@ export class Members<Data> {
     identifier: string,
     member: Receiver,
     data: Data,
-    joinedAt: number,
+    now: number,
     capacity: number,
     attach: (() => () => void) | undefined
-  ): RoomState.Membership<Data> | "full" | "gone" {
+  ): Held<Data> | "full" | "gone" {
+    const { id } = member
     const generation = ++this.#generation
     let gone = false
     const unlink = member.onClose?.(() => {
       gone = true
-      this.leave(identifier, member.id, "gone", generation)
+      this.leave(identifier, id, "gone", generation)
     })
     if (gone) return "gone"
-    const request = { member: member.id, data, joinedAt, generation }
-    const [state, joined] = RoomState.join(this.#state, identifier, request, capacity)
-    if (joined._tag === "Full") {
+    if (!RoomState.takes(this.#state, identifier, id, capacity)) {
       unlink?.()
       return "full"
     }
-    this.#state = state
-    if (joined._tag === "JoinedAgain") this.#undoOf(joined.replaced.generation)
-    const detach = attach?.()
-    if (unlink !== undefined || detach !== undefined) {
-      this.#undo.set(generation, () => {
-        detach?.()
-        unlink?.()
-      })
-    }
-    if (joined._tag === "Joined") this.#events.onJoined(identifier, joined.membership)
-    return joined.membership
+    const joinedAt = RoomState.get(this.#state, identifier, id)?.joinedAt ?? now
+    const held = new Held(id, data, joinedAt, generation, unlink)
+    const replaced = RoomState.join(this.#state, identifier, held)
+    replaced?.end()
+    if (attach !== undefined) held.detach = attach()
+    if (replaced === undefined) this.#events.onJoined(identifier, held)
+    else this.#events.onJoinedAgain(identifier, held)
+    return held
   }
 
   /** Calls back when a membership has ended, however it did; at once if it has. */
-  onEnd(identifier: string, membership: RoomState.Membership<Data>, callback: () => void): void {
-    if (!this.holds(identifier, membership)) return callback()
-    const before = this.#undo.get(membership.generation)
-    this.#undo.set(membership.generation, () => {
-      before?.()
-      callback()
-    })
+  onEnd(held: Held<Data>, callback: () => void): void {
+    if (held.ended) callback()
+    else held.onEnd = callback
   }
 
   /** False when there was no such membership, or it belongs to a later join. */
   leave(identifier: string, member: string, reason: string, generation?: number): boolean {
-    const [state, left] = RoomState.leave(this.#state, identifier, member, generation)
-    this.#state = state
+    const left = RoomState.leave(this.#state, identifier, member, generation)
     if (left === undefined) return false
-    this.#undoOf(left.generation)
+    left.end()
     this.#events.onLeft(identifier, left, reason)
     return true
-  }
-
-  /** Whether a membership is still held by the join it came from. */
-  holds(identifier: string, { generation, member }: RoomState.Membership<Data>): boolean {
-    return RoomState.get(this.#state, identifier, member)?.generation === generation
   }
 
   of(identifier: string): ReadonlyArray<Member<Data>> {
@@ -104,12 +121,6 @@ export class Members<Data> {
 
   get rooms(): ReadonlyArray<readonly [identifier: string, size: number]> {
     return RoomState.list(this.#state)
-  }
-
-  #undoOf(generation: number): void {
-    const undo = this.#undo.get(generation)
-    this.#undo.delete(generation)
-    undo?.()
   }
 }
 

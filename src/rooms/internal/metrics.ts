@@ -25,3 +25,14 @@ export const rooms = Metric.gauge("effect_rooms_rooms", { description: "rooms wi
 export const mailboxDepth = Metric.gauge("effect_rooms_mailbox_depth", {
   description: "joins, leaves and messages that wait for the handlers of rooms"
 })
+
+/** Members of rooms on other nodes, as far as they are known here, by kind of room. */
+export const membersElsewhere = Metric.gauge("effect_rooms_room_members_elsewhere", {
+  description: "members of rooms on other nodes"
+})
+
+/** Members other nodes could not be told of wholly, or were told of in words not understood, by kind and reason. */
+export const rosterFailures = Metric.counter("effect_rooms_roster_failures", {
+  description: "members that could not be told to, or understood from, other nodes",
+  incremental: true
+})

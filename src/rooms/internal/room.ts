@@ -1,27 +1,31 @@
 /**
  * The face of one room: what users do with it, in terms of its kind and its channel.
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
 import * as Scope from "effect/Scope"
 import type { Channels } from "../../channels/Channels.ts"
-import { CurrentReceiver, type Receiver } from "../../channels/Subscription.ts"
-import type { Attach } from "../../channels/Sink.ts"
+import { CurrentReceiver, type Quota, type Receiver } from "../../channels/Subscription.ts"
+import type { Attach, Attachable } from "../../channels/Sink.ts"
 import type { Ref } from "../../Ref.ts"
 import type { Member } from "../Member.ts"
-import type * as RoomState from "../RoomState.ts"
 import type { Handlers, JoinOptions, JoinRequest, MemberOptions, Membership, PublishRequest, Room } from "../Room.ts"
-import type { Events, RoomEvent } from "../RoomApi.ts"
+import type { Events, RoomApi, RoomEvent } from "../RoomApi.ts"
 import { NotAllowed, type RoomError, TooManyJoins, TooManyRooms } from "../RoomError.ts"
 import type { Kind } from "./kind.ts"
-import { toMember } from "./members.ts"
+import { Held, type Members, toMember } from "./members.ts"
+import type { Roster } from "./roster.ts"
 
 export interface RoomParts<E, Ev extends Events, Data> {
+  readonly api: RoomApi<E, Ev, Data>
   readonly kind: Kind<Data, Handlers<E, Ev, Data>>
+  readonly roster: Roster<Data>
   readonly channel: Channels<E, RoomEvent<Ev>>
+  /** Of the channel; fails where the cluster's bus refuses. */
+  readonly reserve: Attachable<E, RoomEvent<Ev>, RoomError>["reserve"]
   /** Nobody is asked where there is none. */
   readonly canJoin: ((request: JoinRequest<E, Data>) => Effect.Effect<boolean>) | undefined
   readonly canPublish: (request: PublishRequest<E, Ev>) => Effect.Effect<boolean>
@@ -39,6 +43,18 @@ const closeNow = (scope: Scope.Closeable): void => {
   if (rest !== undefined && !Exit.isExit(rest)) Effect.runFork(rest)
 }
 
+/** Asks for a place in one more room; why there is none. */
+const overQuota = (quota: Quota | undefined): RoomError["reason"] | undefined => {
+  switch (quota?.join()) {
+    case "tooOften":
+      return new TooManyJoins({})
+    case "tooMany":
+      return new TooManyRooms({ of: "member" })
+    default:
+      return undefined
+  }
+}
+
 const toEvent = <Ev extends Events>(event: string, data: unknown) => ({ event, data }) as RoomEvent<Ev>
 
 /** A room asked for. It holds nothing, and there may be many: what it offers is made when it is used. */
@@ -51,17 +67,22 @@ class Face<E, Ev extends Events, Data> implements Room<E, Ev, Data> {
     this.ref = ref
   }
 
+  get api(): RoomApi<E, Ev, Data> {
+    return this.#parts.api
+  }
+
   get name(): string {
     return this.ref.identifier
   }
 
   get join(): Room<E, Ev, Data>["join"] {
     return (data, options) =>
-      Effect.flatMap(Effect.scope, (scope) =>
-        this.#span(
-          "join",
-          Effect.suspend(() => this.#joinIn(Scope.forkUnsafe(scope), data, options))
-        )
+      this.#span(
+        "join",
+        Effect.withFiber((fiber) => {
+          const scope = Context.getUnsafe(fiber.context, Scope.Scope)
+          return this.#joinNow(fiber, scope, data, options) ?? this.#joinIn(Scope.forkUnsafe(scope), data, options)
+        })
       )
   }
 
@@ -69,7 +90,9 @@ class Face<E, Ev extends Events, Data> implements Room<E, Ev, Data> {
     return (data, options) =>
       this.#span(
         "join",
-        Effect.suspend(() => this.#joinIn(Scope.makeUnsafe(), data, options))
+        Effect.withFiber(
+          (fiber) => this.#joinNow(fiber, undefined, data, options) ?? this.#joinIn(Scope.makeUnsafe(), data, options)
+        )
       )
   }
 
@@ -83,6 +106,18 @@ class Face<E, Ev extends Events, Data> implements Room<E, Ev, Data> {
 
   get size(): Room<E, Ev, Data>["size"] {
     return Effect.sync(() => this.#parts.kind.members.size(this.name))
+  }
+
+  get count(): Room<E, Ev, Data>["count"] {
+    return Effect.sync(() => this.#parts.roster.count(this.name))
+  }
+
+  get everyone(): Room<E, Ev, Data>["everyone"] {
+    return Effect.sync(() => this.#parts.roster.everyone(this.name))
+  }
+
+  get countChanges(): Room<E, Ev, Data>["countChanges"] {
+    return this.#parts.roster.countChanges(this.name)
   }
 
   get broadcast(): Room<E, Ev, Data>["broadcast"] {
@@ -114,6 +149,53 @@ class Face<E, Ev extends Events, Data> implements Room<E, Ev, Data> {
   }
 
   /**
+   * Joins in this very step, where nobody has to be asked and nothing waited for; `undefined` where it is not that
+   * simple. Does what `#joinIn` does, without the steps and the places to wait of that.
+   */
+  #joinNow(
+    fiber: Fiber.Fiber<unknown, unknown>,
+    scope: Scope.Scope | undefined,
+    data: Data,
+    options: JoinOptions<Ev> | undefined
+  ): Effect.Effect<Membership<E, Data>, RoomError> | undefined {
+    const { canJoin, channel, kind } = this.#parts
+    if (canJoin !== undefined || !kind.isPlain || scope?.state._tag === "Closed") return undefined
+    const attachMember = options?.attach
+    let attach: (() => () => void) | undefined
+    if (attachMember !== undefined) {
+      const reserved: unknown = channel.reserve(this.ref)
+      if (!Exit.isExit(reserved) || !Exit.isSuccess(reserved)) return undefined
+      attach = () => attachMember(reserved.value as Attach<RoomEvent<Ev>>)
+    }
+    const member = this.#whoever(fiber, options)
+    const { quota } = member
+    const over = overQuota(quota)
+    if (over !== undefined) return kind.refuse(over)
+    const joined = kind.enter(this.name, member, data, attach)
+    if (!(joined instanceof Held)) {
+      quota?.leave()
+      return kind.refuse(joined)
+    }
+    const place = new Place(this.ref, joined, kind.members)
+    if (scope === undefined) {
+      if (quota !== undefined) kind.members.onEnd(joined, quota.leave)
+    } else {
+      // A scope of its own, so that one that lives on collects nothing of the memberships that have ended.
+      const own = Scope.forkUnsafe(scope)
+      const finalizer = () => {
+        place.leave()
+        return Effect.void
+      }
+      own.state = { _tag: "Open", finalizerKey: own, finalizer, finalizers: undefined }
+      kind.members.onEnd(joined, () => {
+        quota?.leave()
+        closeNow(own)
+      })
+    }
+    return Effect.succeed(place)
+  }
+
+  /**
    * Joins in a scope of its own, which goes with the membership: one that lives on collects nothing of those that
    * ended. What is asked for first is given back last.
    */
@@ -134,11 +216,10 @@ class Face<E, Ev extends Events, Data> implements Room<E, Ev, Data> {
     restore: <A, Err>(effect: Effect.Effect<A, Err>) => Effect.Effect<A, Err>
   ): Effect.Effect<Membership<E, Data>, RoomError> {
     const { ref } = this
-    const { canJoin, channel, kind } = this.#parts
+    const { canJoin, kind, reserve } = this.#parts
     const { quota } = member
-    const granted = quota?.join() ?? "granted"
-    if (granted === "tooOften") return kind.refuse(new TooManyJoins({}))
-    if (granted === "tooMany") return kind.refuse(new TooManyRooms({ of: "member" }))
+    const over = overQuota(quota)
+    if (over !== undefined) return kind.refuse(over)
     let leave: (() => boolean) | undefined
     let closed = false
     const release = Scope.addFinalizerExit(place, () => {
@@ -151,16 +232,16 @@ class Face<E, Ev extends Events, Data> implements Room<E, Ev, Data> {
       Effect.map(
         kind.join(this.name, member, data, attach && attachMember && (() => attachMember(attach)), restore),
         (joined): Membership<E, Data> => {
-          const leaveAgain = () => kind.members.leave(this.name, member.id, "left", joined.generation)
-          leave = leaveAgain
-          kind.members.onEnd(this.name, joined, () => closeNow(place))
+          const held = new Place(ref, joined, kind.members)
+          leave = held.leave
+          kind.members.onEnd(joined, () => closeNow(place))
           // The scope may have closed while the join was under way.
-          if (closed) leaveAgain()
-          return new Place(ref, joined, leaveAgain)
+          if (closed) held.leave()
+          return held
         }
       )
     const reserved =
-      attachMember === undefined ? enter() : Effect.flatMap(restore(Scope.provide(channel.reserve(ref), place)), enter)
+      attachMember === undefined ? enter() : Effect.flatMap(restore(Scope.provide(reserve(ref), place)), enter)
     const allowed =
       canJoin === undefined
         ? reserved
@@ -212,21 +293,30 @@ class Face<E, Ev extends Events, Data> implements Room<E, Ev, Data> {
 /** A place in a room. */
 class Place<E, Data> implements Membership<E, Data> {
   readonly ref: Ref<E>
-  readonly leave: () => boolean
-  readonly #joined: RoomState.Membership<Data>
+  readonly #held: Held<Data>
+  readonly #members: Members<Data>
 
-  constructor(ref: Ref<E>, joined: RoomState.Membership<Data>, leave: () => boolean) {
+  constructor(ref: Ref<E>, held: Held<Data>, members: Members<Data>) {
     this.ref = ref
-    this.leave = leave
-    this.#joined = joined
+    this.#held = held
+    this.#members = members
+  }
+
+  get leave(): () => boolean {
+    return () => this.#leave()
+  }
+
+  #leave(): boolean {
+    const { ended, generation, member } = this.#held
+    return !ended && this.#members.leave(this.ref.identifier, member, "left", generation)
   }
 
   get member(): Member<Data> {
-    return toMember(this.#joined)
+    return toMember(this.#held)
   }
 
   [Symbol.dispose](): void {
-    this.leave()
+    this.#leave()
   }
 }
 

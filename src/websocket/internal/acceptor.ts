@@ -17,6 +17,7 @@ import { Admission } from "./admission.ts"
 import type { Backlog } from "./backlog.ts"
 import { Budget } from "./budget.ts"
 import { Flusher } from "./flusher.ts"
+import { Leftovers } from "./leftovers.ts"
 import { Repeats } from "./repeats.ts"
 import { Peer } from "./peer.ts"
 
@@ -30,6 +31,11 @@ export interface Upgrade {
   readonly user: AnyRef | undefined
 }
 
+/** Listens to sockets; one function for all of them. */
+const destroy = function (this: Duplex): void {
+  this.destroy()
+}
+
 export class Acceptor {
   readonly #limits: Limits
   readonly #epoch: string
@@ -37,6 +43,8 @@ export class Acceptor {
   readonly #heads = new WeakMap<Http.IncomingMessage, Buffer>()
   /** Sockets that asked for an upgrade and were not accepted. */
   readonly #undecided = new Set<Duplex>()
+  readonly #onUndecidedClose: (this: Duplex) => void
+  readonly #leftovers = new Leftovers()
   readonly #peers = new Set<Peer>()
   readonly admission: Admission
   readonly flusher: Flusher
@@ -80,6 +88,10 @@ export class Acceptor {
     }
     this.#wss = new WebSocketServer({ ...this.wsOptions, noServer: true })
     this.#wss.on("error", () => {})
+    const undecided = this.#undecided
+    this.#onUndecidedClose = function () {
+      undecided.delete(this)
+    }
   }
 
   /** A session begins; to be called when it is over. */
@@ -110,12 +122,21 @@ export class Acceptor {
     server.on("upgrade", (request: Http.IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#heads.set(request, head)
       this.#undecided.add(socket)
-      socket.once("close", () => this.#undecided.delete(socket))
+      socket.on("close", this.#onUndecidedClose)
       // A client that was refused and keeps its side open would otherwise hold the socket for ever.
-      socket.once("finish", () => {
-        if (this.#undecided.has(socket)) socket.destroy()
-      })
+      socket.on("finish", destroy)
+      this.#leftovers.asked(socket)
     })
+  }
+
+  /** To be called when Effect has begun to listen to the server. */
+  listenBehind(server: Http.Server): void {
+    server.on("upgrade", (_request: Http.IncomingMessage, socket: Duplex) => this.#leftovers.told(socket))
+  }
+
+  /** The last thing to be done for a request that was accepted and is answered in this step. */
+  settle({ socket }: Http.IncomingMessage): void {
+    this.#leftovers.accepted(socket)
   }
 
   /** Cuts what is left when nothing is served any more: requests that were never whole, upgrades nobody will answer. */
@@ -137,25 +158,33 @@ export class Acceptor {
     const { socket } = request
     if (socket.destroyed) return undefined
     let accepted: WebSocket | undefined
+    // The handshake goes out with the first messages, where there are any in this turn: one system call instead of two.
+    socket.cork()
     this.#wss.handleUpgrade(request, socket, this.#heads.get(request)!, (ws) => {
       accepted = ws
     })
-    if (accepted === undefined) return undefined
+    if (accepted === undefined) {
+      socket.uncork()
+      return undefined
+    }
     this.#undecided.delete(socket)
+    socket.off("close", this.#onUndecidedClose)
+    socket.off("finish", destroy)
+    this.#heads.delete(request)
     const client = user === undefined ? address : `${user.entity}:${user.identifier}`
-    const peer = new Peer(accepted, socket, {
+    const leave = this.admission.enter(address, user, now())
+    const peer: Peer = new Peer(accepted, socket, {
       limits: this.#limits,
       flusher: this.flusher,
       budget: this.budget,
       backlog,
-      isRepeat: () => this.#slow.note(client, now())
+      isRepeat: () => this.#slow.note(client, now()),
+      onGone: () => {
+        this.#peers.delete(peer)
+        leave()
+      }
     })
     this.#peers.add(peer)
-    const leave = this.admission.enter(address, user, now())
-    accepted.on("close", () => {
-      this.#peers.delete(peer)
-      leave()
-    })
     return peer
   }
 }

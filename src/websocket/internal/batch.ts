@@ -7,7 +7,7 @@ import type { Sink } from "../../channels/Sink.ts"
 import type { Outbox } from "../Outbox.ts"
 import type { Flusher } from "./flusher.ts"
 import { textFrame } from "./frame.ts"
-import { Frames, fullAt, lengthOf, type Mark, sizeOf, without } from "./frames.ts"
+import { type Frames, fullAt, lengthOf, type Mark, sizeOf, without } from "./frames.ts"
 
 export interface BatchOptions<A> {
   readonly flusher: Flusher
@@ -64,8 +64,8 @@ export class Batch<in A> implements Sink<A> {
   readonly #byId = new Map<string, Seat>()
   /** The frames of this turn, if there are any. */
   #frames: Frames | undefined
-  /** Frames of a turn that is over, to be used again. */
-  #spare: Frames | undefined
+  /** Those of a turn that is over, until they are given back. */
+  #written: Frames | undefined
 
   constructor(options: BatchOptions<A>) {
     this.#options = options
@@ -127,18 +127,17 @@ export class Batch<in A> implements Sink<A> {
     if (text !== undefined) this.#append(text, undefined, [])
   }
 
-  /** Sends a message to all but some; answers the bytes that makes. */
-  send(message: A, except: ReadonlyArray<string>, seq = 0): number {
+  /** Sends a message to all but some, as the text it has been encoded to already, if it has; answers the bytes. */
+  send(message: A, except: ReadonlyArray<string>, seq = 0, encoded?: string): number {
     if (this.#seats.size === 0) return 0
-    const text = this.#options.encode(message)
+    const text = encoded ?? this.#options.encode(message)
     return text === undefined ? 0 : this.#append(text, this.#options.markOf?.(message, seq), except)
   }
 
   #append(text: string, mark: Mark | undefined, except: ReadonlyArray<string>): number {
     const { everybody, flusher, frame: toFrame } = this.#options
     if (this.#frames === undefined) {
-      this.#frames = this.#spare ?? new Frames()
-      this.#spare = undefined
+      this.#frames = flusher.lend()
       flusher.addBatch(this, everybody === true)
     }
     const frames = this.#frames
@@ -185,13 +184,14 @@ export class Batch<in A> implements Sink<A> {
       }
       if (left !== undefined) seat.left = undefined
     }
-    this.#spare = frames
+    this.#written = frames
     this.#options.onDelivered(delivered)
   }
 
   /** To be called by the flusher alone, when nobody holds frames of the turn any more. */
   recycle(): void {
-    this.#spare?.clear()
+    if (this.#written !== undefined) this.#options.flusher.takeBack(this.#written)
+    this.#written = undefined
   }
 
   close(): void {}

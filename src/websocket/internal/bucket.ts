@@ -14,6 +14,13 @@ export class Bucket {
     this.#filledAt = now
   }
 
+  /** A bucket for one connection; without bounds it is one for all of them. */
+  static of(rate: number, burst: number, now: number): Bucket {
+    return rate === Number.POSITIVE_INFINITY || burst === Number.POSITIVE_INFINITY
+      ? unbounded
+      : new Bucket(rate, burst, now)
+  }
+
   /** Takes tokens if there are enough of them; false takes none. What costs more than a burst takes a full bucket. */
   take(cost: number, now: number): boolean {
     if (this.#unbounded) return true
@@ -49,3 +56,5 @@ export class Bucket {
     this.#filledAt = now
   }
 }
+
+const unbounded = new Bucket(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 0)

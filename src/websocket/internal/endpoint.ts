@@ -11,9 +11,10 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Metric from "effect/Metric"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import type * as Http from "node:http"
+import { type IncomingMessage, ServerResponse } from "node:http"
 import type { Overflow } from "../../channels/Subscription.ts"
 import * as Turn from "../../internal/turn.ts"
 import type { Authenticator } from "../Authenticator.ts"
@@ -26,6 +27,7 @@ import { textFrame } from "./frame.ts"
 import * as Handshake from "./handshake.ts"
 import * as metrics from "./metrics.ts"
 import { defaultInvalidReply } from "./receiver.ts"
+import { makeFarDecoder } from "./remoteCodec.ts"
 import * as Services from "./services.ts"
 import * as SessionRunner from "./session.ts"
 import { Wires } from "./wires.ts"
@@ -58,7 +60,7 @@ export interface Endpoint<In, Out, Params, Query, Principal, Data> {
 const upgraded = HttpServerResponse.empty({ status: 101 })
 
 /** Done when a socket whose handshake failed is closed, so that nobody writes a second answer to it. */
-const untilClosed = (request: Http.IncomingMessage): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+const untilClosed = (request: IncomingMessage): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
   Effect.callback((resume) => {
     const done = () => resume(Effect.succeed(upgraded))
     if (request.socket.destroyed) return done()
@@ -78,18 +80,28 @@ const byKind = (metric: Metric.Counter<number>, route: string): ((kind: string) 
 }
 
 /**
- * Takes the socket away from the response of an upgraded request, so that Effect, which answers every request, finds
- * nobody there to answer.
+ * Tells Effect, which answers every request, that this one was upgraded: with the mark its own upgrade leaves. Where
+ * there is none the socket is taken away from the response, so that it finds nobody there to answer.
  */
-const abandon = (
-  context: Context.Context<HttpServerRequest.HttpServerRequest>,
-  { socket }: Http.IncomingMessage
-): void => {
-  const response = NodeHttpServerRequest.toServerResponse(Context.get(context, HttpServerRequest.HttpServerRequest))
+const markUpgraded = (request: HttpServerRequest.HttpServerRequest, { socket }: IncomingMessage): void => {
+  const state = "upgradeState" in request ? request.upgradeState : undefined
+  if (Predicate.hasProperty(state, "response")) {
+    state.response = upgraded
+    return
+  }
+  const response = NodeHttpServerRequest.toServerResponse(request)
   // An upgrade is HTTP/1.1.
   if ("detachSocket" in response) response.detachSocket(socket)
   response.destroy()
 }
+
+/** Answers nothing, on behalf of requests that were answered. */
+const nobody = new ServerResponse({ method: "GET", httpVersionMajor: 1, httpVersionMinor: 1 } as IncomingMessage)
+nobody.destroy()
+
+/** A request as it is known to the session: without what was there for its answer. */
+const answered = (request: HttpServerRequest.HttpServerRequest): HttpServerRequest.HttpServerRequest =>
+  "upgradeState" in request ? Object.assign(request.modify({}), { response: nobody, upgradeState: undefined }) : request
 
 /** Adds an endpoint to the router. */
 export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principal, Data>(
@@ -137,6 +149,9 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
       onDropped: (kind, messages) => dropsOf(kind).updateUnsafe(messages, context)
     })
 
+  if (server.remote !== undefined && server.directory.pathOf(endpoint.route, path) === undefined) {
+    yield* Effect.logWarning(`two routes have the path ${path}: other nodes know of the connections of the first only`)
+  }
   const parts: SessionRunner.RouteParts<In, Out, Params, Query, Principal, Data> = {
     path,
     route: endpoint.route,
@@ -147,7 +162,10 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
     decode: makeDecoder(endpoint.incoming, server.limits.maxDepth),
     encode,
     wires,
-    everybody: server.directory.addRoute(endpoint.route, encode, wires),
+    everybody: server.directory.addRoute(endpoint.route, encode, wires, {
+      path,
+      decode: makeFarDecoder(endpoint.outgoing)
+    }),
     clientSpeaksFirst: endpoint.clientSpeaksFirst,
     invalidReply: endpoint.invalidReply ?? defaultInvalidReply,
     onInvalid: (reason) =>
@@ -183,18 +201,20 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
     // The session outlives the request: what was acquired for the request, by middleware perhaps, lives as long.
     const scope = Context.get(requestContext, Scope.Scope) as Scope.Closeable
     HttpEffect.scopeDisableClose(scope)
-    abandon(requestContext, accepted.request)
+    const request = Context.get(requestContext, HttpServerRequest.HttpServerRequest)
+    markUpgraded(request, accepted.request)
     SessionRunner.run(
       parts,
       { address, params, principal, query, user },
       data,
       peer,
-      Services.over(base, requestContext),
+      Services.over(base, requestContext, answered(request)),
       () => {
         count(-1)
         Effect.runForkWith(context)(Scope.close(scope, Exit.void)).addObserver(over)
       }
     )
+    server.acceptor.settle(accepted.request)
     return Effect.succeed(upgraded)
   }
   const answer = Effect.uninterruptibleMask((restore) =>

@@ -6,6 +6,7 @@
  * those of another room, gets all of them in the order in which they were sent.
  */
 import type { Turn } from "../../internal/turn.ts"
+import { Frames } from "./frames.ts"
 
 /** A connection that holds something for the end of the turn. */
 export interface Flushable {
@@ -20,12 +21,17 @@ export interface FlushableBatch {
   readonly recycle: () => void
 }
 
+/** Frames that are kept to be lent again. */
+const mostSpare = 1024
+
 export class Flusher {
   readonly #turn: Turn
   #batches: Array<FlushableBatch> = []
   /** Batches of connections that are in others as well: first, so that what they hold is known when it is the others' turn. */
   #wide: Array<FlushableBatch> = []
   #outboxes: Array<Flushable> = []
+  #afterwards: Array<() => void> = []
+  readonly #spare: Array<Frames> = []
   #scheduled = false
   #place = 0
   /** Rises with every flush. */
@@ -51,6 +57,23 @@ export class Flusher {
   addOutbox(outbox: Flushable): void {
     this.#outboxes.push(outbox)
     this.#schedule()
+  }
+
+  /** Does something when all that is held has been written. It must not throw. */
+  afterwards(task: () => void): void {
+    this.#afterwards.push(task)
+    this.#schedule()
+  }
+
+  /** Frames for one turn of a room or of a connection. */
+  lend(): Frames {
+    return this.#spare.pop() ?? new Frames()
+  }
+
+  /** Takes back what was lent, when nobody holds it any more. */
+  takeBack(frames: Frames): void {
+    frames.clear()
+    if (this.#spare.length < mostSpare) this.#spare.push(frames)
   }
 
   #schedule(): void {
@@ -84,6 +107,9 @@ export class Flusher {
       }
     }
     for (const batch of batches) batch.recycle()
+    const tasks = this.#afterwards
+    if (tasks.length > 0) this.#afterwards = []
+    for (const task of tasks) task()
     this.#scheduled = scheduled
     if (failures.length > 0) throw failures[0]
   }

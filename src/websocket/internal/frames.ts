@@ -21,18 +21,23 @@ export interface Mark {
   readonly key: unknown
 }
 
+/** Places for frames that are kept from turn to turn. */
+const kept = 64
+
 export class Frames {
-  readonly #frames: Array<Buffer> = []
+  /** Longer than there are frames where a turn before had more: places are used again. */
+  #frames: Array<Buffer | undefined> = []
   /** By frame, its place among all frames of the server; rises from frame to frame. */
-  readonly #places: Array<number> = []
+  #places: Array<number> = []
   #marks: Array<Mark | undefined> | undefined
+  #length = 0
   #bytes = 0
   #joined: Buffer | undefined
   /** Where each frame begins, and where the last one ends. */
   #offsets: Array<number> | undefined
 
   get length(): number {
-    return this.#frames.length
+    return this.#length
   }
 
   get bytes(): number {
@@ -41,9 +46,12 @@ export class Frames {
 
   /** Makes room for the frames of another turn. */
   clear(): void {
-    this.#frames.length = 0
-    this.#places.length = 0
+    if (this.#frames.length > kept) {
+      this.#frames = []
+      this.#places = []
+    } else this.#frames.fill(undefined, 0, this.#length)
     this.#marks = undefined
+    this.#length = 0
     this.#bytes = 0
     this.#joined = undefined
     this.#offsets = undefined
@@ -54,9 +62,10 @@ export class Frames {
   }
 
   push(frame: Buffer, place: number, mark?: Mark): void {
-    if (mark !== undefined) (this.#marks ??= [])[this.#frames.length] = mark
-    this.#frames.push(frame)
-    this.#places.push(place)
+    const index = this.#length++
+    if (mark !== undefined) (this.#marks ??= [])[index] = mark
+    this.#frames[index] = frame
+    this.#places[index] = place
     this.#bytes += frame.length
     this.#joined = undefined
     this.#offsets = undefined
@@ -73,22 +82,27 @@ export class Frames {
   /** The bytes of the frames from one index up to another. */
   slice(from: number, to: number): Buffer {
     if (to - from === 1) return this.#frames[from]!
-    this.#joined ??= Buffer.concat(this.#frames, this.#bytes)
-    if (from === 0 && to === this.#frames.length) return this.#joined
+    this.#joined ??= this.#join()
+    if (from === 0 && to === this.#length) return this.#joined
     return this.#joined.subarray(this.#offset(from), this.#offset(to))
   }
 
   /** How many bytes a slice has. */
   size(from: number, to: number): number {
-    if (from === 0 && to === this.#frames.length) return this.#bytes
+    if (from === 0 && to === this.#length) return this.#bytes
     return to - from === 1 ? this.#frames[from]!.length : this.#offset(to) - this.#offset(from)
+  }
+
+  #join(): Buffer {
+    const frames = this.#length === this.#frames.length ? this.#frames : this.#frames.slice(0, this.#length)
+    return Buffer.concat(frames as Array<Buffer>, this.#bytes)
   }
 
   #offset(index: number): number {
     if (this.#offsets === undefined) {
       const offsets = [0]
       let end = 0
-      for (const { length } of this.#frames) offsets.push((end += length))
+      for (let each = 0; each < this.#length; each++) offsets.push((end += this.#frames[each]!.length))
       this.#offsets = offsets
     }
     return this.#offsets[index]!

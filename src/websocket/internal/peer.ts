@@ -45,11 +45,21 @@ class RawWriter implements Writer {
   readonly #ws: WebSocket
   readonly #socket: Duplex
   readonly #onTaken: (() => void) | undefined
+  /** Bytes of the handshake that wait to go out with the first messages. */
+  #greeting: number
 
   constructor(ws: WebSocket, socket: Duplex, onTaken: (() => void) | undefined) {
     this.#ws = ws
     this.#socket = socket
     this.#onTaken = onTaken
+    this.#greeting = socket.writableCorked > 0 ? socket.writableLength : 0
+  }
+
+  /** Lets the handshake go. */
+  greet(): void {
+    if (this.#greeting === 0) return
+    this.#greeting = 0
+    this.#socket.uncork()
   }
 
   get open(): boolean {
@@ -61,10 +71,15 @@ class RawWriter implements Writer {
   }
 
   unsentBytes(): number {
-    return this.#socket.writableLength
+    return this.#socket.writableLength - this.#greeting
   }
 
   write(runs: ReadonlyArray<Run>, bytes: number): void {
+    this.#write(runs, bytes)
+    this.greet()
+  }
+
+  #write(runs: ReadonlyArray<Run>, bytes: number): void {
     const socket = this.#socket
     const onTaken = this.#onTaken
     if (runs.length === 1) return void socket.write(slice(runs[0]!), onTaken)
@@ -130,6 +145,8 @@ const violationCodes: ReadonlyMap<string, number> = new Map([
 export interface PeerOptions extends Omit<OutboxOptions, "writer" | "onOverflow"> {
   /** Notes that it is cut for being slow; whether that has happened too often. */
   readonly isRepeat: () => boolean
+  /** The socket is closed, and whoever listens has heard of it. */
+  readonly onGone?: (() => void) | undefined
 }
 
 export class Peer {
@@ -152,22 +169,32 @@ export class Peer {
   constructor(ws: WebSocket, socket: Duplex, options: PeerOptions) {
     this.#ws = ws
     this.#socket = socket
-    const onTaken = options.backlog && (() => this.outbox.writeTaken())
+    const { backlog, budget, flusher, isRepeat, limits, onGone } = options
+    const onTaken = backlog && (() => this.outbox.writeTaken())
+    const writer = ws.extensions === "" ? new RawWriter(ws, socket, onTaken) : compressingWriter(ws, onTaken)
+    if (socket.writableCorked > 0) {
+      // Behind what is written at the end of the turn, since most connections are sent something at once.
+      flusher.afterwards(() => (writer instanceof RawWriter ? writer.greet() : socket.uncork()))
+    }
     this.outbox = new Outbox({
-      ...options,
-      writer: ws.extensions === "" ? new RawWriter(ws, socket, onTaken) : compressingWriter(ws, onTaken),
+      limits,
+      flusher,
+      budget,
+      backlog,
+      writer,
       onOverflow: () => this.#tooSlow(),
       destroy: () => this.terminate()
     })
-    this.#isRepeat = options.isRepeat
+    this.#isRepeat = isRepeat
     // `ws` answers violations itself and then closes; what remains to be done is to know the code.
     ws.on("error", (error: Error & { readonly code?: string }) => {
       this.#closeCode ??= violationCodes.get(error.code ?? "") ?? (error.code?.startsWith("WS_ERR") ? 1002 : undefined)
     })
     ws.on("close", (code: number) => {
       this.#closed = true
-      options.budget.forget(this.outbox)
+      budget.forget(this.outbox)
       this.#events?.onClose(this.#closeCode ?? code)
+      onGone?.()
     })
   }
 

@@ -21,7 +21,7 @@ export class Quota implements QuotaInterface {
   join(): "granted" | "tooOften" | "tooMany" {
     const { joinBurst, joinsPerSecond, roomsPerConnection } = this.#limits
     const now = this.#now()
-    this.#joins ??= new Bucket(joinsPerSecond, joinBurst, now)
+    this.#joins ??= Bucket.of(joinsPerSecond, joinBurst, now)
     if (!this.#joins.take(1, now)) return "tooOften"
     if (this.#rooms >= roomsPerConnection) return "tooMany"
     this.#rooms++
@@ -35,7 +35,7 @@ export class Quota implements QuotaInterface {
     const { fanOutBytesPerSecond } = this.#limits
     if (fanOutBytesPerSecond === Number.POSITIVE_INFINITY) return
     const now = this.#now()
-    this.#fanOut ??= new Bucket(fanOutBytesPerSecond, fanOutBytesPerSecond, now)
+    this.#fanOut ??= Bucket.of(fanOutBytesPerSecond, fanOutBytesPerSecond, now)
     this.#fanOut.charge(bytes, now)
   }
 

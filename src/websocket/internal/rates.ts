@@ -10,8 +10,8 @@ export class Rates {
 
   /** `factor` is how many times the rate of one connection that is. */
   constructor({ bytesPerSecond, messageBurst, messagesPerSecond }: Limits, factor: number, now: number) {
-    this.#messages = new Bucket(messagesPerSecond * factor, messageBurst * factor, now)
-    this.#bytes = new Bucket(bytesPerSecond * factor, bytesPerSecond * factor, now)
+    this.#messages = Bucket.of(messagesPerSecond * factor, messageBurst * factor, now)
+    this.#bytes = Bucket.of(bytesPerSecond * factor, bytesPerSecond * factor, now)
   }
 
   /** Takes one message; what it is over, if it is over anything. */

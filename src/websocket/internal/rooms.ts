@@ -17,7 +17,7 @@ export class Rooms<Out> {
   readonly #outbox: Outbox
   readonly #wires: Wires<Out>
   /** One for each time, since the same key can be forwarded twice. */
-  readonly #places: Array<{ readonly ref: AnyRef }> = []
+  #places: Array<{ readonly ref: AnyRef }> = []
 
   constructor(connection: Connection, outbox: Outbox, wires: Wires<Out>) {
     this.#connection = connection
@@ -28,7 +28,9 @@ export class Rooms<Out> {
   #attach<A>(attach: Attach<A>, ref: AnyRef, as: ((message: A) => Out) | undefined): () => void {
     const detach = attach(this.#wires.of(as), (batch) => batch.join(this.#outbox, this.#connection.id))
     const place = { ref }
-    this.#places.push(place)
+    // Arrays that grow make room for many, and most connections are in one room.
+    if (this.#places.length === 0) this.#places = [place]
+    else this.#places.push(place)
     return () => {
       const index = this.#places.indexOf(place)
       if (index < 0) return

@@ -5,6 +5,7 @@
  * what differs and shares the rest.
  */
 import * as Context from "effect/Context"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 
 /** Kept by Effect's server for the answer of a request, which has been given. */
 const ofTheAnswer = "effect/http/HttpEffect/CurrentRequestState"
@@ -14,11 +15,18 @@ export const shared = (context: Context.Context<never>): Context.Context<never> 
   // Deep enough for what is added to it, so that none of it makes a copy of the table.
   Context.makeUnsafe(new Map(context.mapUnsafe), { maxDepth: 64 })
 
-/** The services of one request on top of a base. */
-export const over = (base: Context.Context<never>, request: Context.Context<never>): Context.Context<never> => {
+/** The services of one request on top of a base, with the request as it is kept. */
+export const over = (
+  base: Context.Context<never>,
+  context: Context.Context<never>,
+  request: HttpServerRequest.HttpServerRequest
+): Context.Context<never> => {
   let services = base
-  for (const [key, service] of request.mapUnsafe) {
-    if (key !== ofTheAnswer && base.mapUnsafe.get(key) !== service) services = Context.addUnsafe(services, key, service)
-  }
+  const known = base.mapUnsafe
+  // Not a loop over its entries, each of which would be an array.
+  context.mapUnsafe.forEach((given, key) => {
+    const service: unknown = key === HttpServerRequest.HttpServerRequest.key ? request : given
+    if (key !== ofTheAnswer && known.get(key) !== service) services = Context.addUnsafe(services, key, service)
+  })
   return services
 }

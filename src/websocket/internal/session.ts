@@ -23,6 +23,7 @@ import type { Limits } from "../Limits.ts"
 import type { RoomsServer } from "../RoomsServer.ts"
 import type { InvalidMessage, Session } from "../Session.ts"
 import type { Batch } from "./batch.ts"
+import { Callbacks } from "./callbacks.ts"
 import type { Decoded } from "./codec.ts"
 import type { Entry } from "./directory.ts"
 import type { Identified } from "./handshake.ts"
@@ -99,7 +100,8 @@ class Live<In, Out, Params, Query, Principal, Data>
   readonly id: string
   readonly data: Data
   readonly quota: Quota
-  #callbacks: Set<(ending: Ending) => void> | undefined
+  readonly #callbacks = new Callbacks<Ending>()
+  readonly #leaveEverybody: () => void
   #ending: Ending = "lost"
   #messages: Messages<In> | undefined
   #rooms: Rooms<Out> | undefined
@@ -136,8 +138,7 @@ class Live<In, Out, Params, Query, Principal, Data>
     const receiver = new Receiver(parts, this, peer, this.#inbox, userRates)
     peer.listen({ onText: (text, bytes) => receiver.receive(text, bytes), onClose: (code) => this.#closed(code) })
     directory.add(this)
-    const leave = parts.everybody.join(peer.outbox, this.id)
-    this.onClose(leave)
+    this.#leaveEverybody = parts.everybody.join(peer.outbox, this.id)
   }
 
   // As the inbox sees it.
@@ -202,9 +203,9 @@ class Live<In, Out, Params, Query, Principal, Data>
 
   get onClose(): Connection["onClose"] {
     return (callback) => {
-      if (this.#peer.closed) callback(this.#ending)
-      else (this.#callbacks ??= new Set()).add(callback)
-      return () => void this.#callbacks?.delete(callback)
+      if (!this.#peer.closed) return this.#callbacks.add(callback)
+      callback(this.#ending)
+      return () => {}
     }
   }
 
@@ -252,11 +253,16 @@ class Live<In, Out, Params, Query, Principal, Data>
     return (channel, ref, ...[as]) => this.own.forward(channel, ref, as)
   }
 
+  /** As `CurrentSession`. */
+  get session(): unknown {
+    return this
+  }
+
   // From the handler's start to its end.
 
   /** Runs the handler, in either form, in the services of the request. */
   start(): void {
-    const { path, route } = this.#parts
+    const { path } = this.#parts
     const handler = Effect.suspend(() => {
       const handled = this.#parts.handle(this)
       if (Effect.isEffect(handled)) return handled
@@ -271,7 +277,7 @@ class Live<In, Out, Params, Query, Principal, Data>
     }
     const services = this.#context.pipe(
       Context.add(CurrentReceiver, this),
-      Context.add(CurrentSession, { route, session: this }),
+      Context.add(CurrentSession, this),
       Context.add(References.CurrentLogAnnotations, annotations)
     )
     this.#fiber = Effect.runForkWith(services)(Effect.scoped(handler))
@@ -289,9 +295,9 @@ class Live<In, Out, Params, Query, Principal, Data>
     this.#ending = lostCodes.has(code) ? "lost" : "clean"
     this.#peer.outbox.end()
     this.#doAbort()
-    const callbacks = this.#callbacks
-    this.#callbacks = undefined
-    for (const callback of callbacks ?? []) callback(this.#ending)
+    this.#parts.server.directory.remove(this)
+    this.#leaveEverybody()
+    this.#callbacks.call(this.#ending)
     this.#inbox.end(Exit.void)
     const counter = Metric.withAttributes(metrics.closes, { code: codeLabel(code) })
     const fiber = this.#fiber

@@ -1,0 +1,145 @@
+/**
+ * What the simulation has found, each as the shortest schedule that shows it.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Channels, type Envelope, Ref } from "effect-rooms"
+import { Cluster } from "effect-rooms/cluster"
+import { TestCluster } from "effect-rooms/testing"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { CurrentPeers, type Shared, type Table } from "../../src/internal/peers.ts"
+
+class Room extends Ref.Entity<Room>()("Room") {}
+class Chat extends Channels.Service<Chat>()("bugs/Chat", { key: Room, message: Schema.String }) {}
+
+/** A table of this node, and what it was told of others. */
+class Board extends Context.Service<Board, { readonly table: Table; readonly told: Array<string> }>()("bugs/Board") {
+  static readonly layer = Layer.effect(
+    Board,
+    Effect.gen(function* () {
+      const told: Array<string> = []
+      const tell = (changes: ReadonlyArray<Shared>) =>
+        changes.forEach(({ key, value }) => told.push(`${key} ${JSON.stringify(value)}`))
+      const table = yield* (yield* CurrentPeers)!.table("board", tell)
+      return { table, told }
+    })
+  )
+}
+
+const layer = (node: string) =>
+  Layer.merge(Chat.layer, Board.layer).pipe(Layer.provideMerge(Cluster.layer({ namespace: "bugs", node })))
+
+const red = Room.ref`red`
+const make = (nodes = 2) => TestCluster.make({ nodes, layer })
+type Node = TestCluster.Node<Chat | Board | Cluster.Cluster>
+
+/** Reads a key of a node from now on. */
+const listen = Effect.fnUntraced(function* (node: Node) {
+  const seen: Array<string> = []
+  const read = (item: Envelope.Envelope<string> | Envelope.Gap) =>
+    Effect.sync(() => void seen.push(item._tag === "Gap" ? `gap ${item.missed}` : item.message))
+  const lines = yield* node.run(Effect.flatMap(Chat, (chat) => chat.subscribe(red)))
+  yield* node.fork(Effect.ignore(Effect.forever(Effect.flatMap(lines.envelopes.take, read))))
+  return seen
+})
+
+const publish = (node: Node, text: string) => node.run(Effect.flatMap(Chat, (chat) => chat.publish(red, text)))
+
+describe("found by the simulation", () => {
+  it.effect("an entry that is set and taken out at once is not told to go to those who never knew it", () =>
+    Effect.gen(function* () {
+      const cluster = yield* make()
+      const [a, b] = cluster.nodes
+      yield* a!.run(Effect.map(Board, ({ table }) => (table.set("key", 1), table.delete("key"))))
+      yield* cluster.settle
+      assert.deepStrictEqual(yield* b!.run(Effect.map(Board, ({ told }) => told)), [])
+    })
+  )
+
+  it.effect("K6: a message published while the bus is away is missed, though its node hears last of all", () =>
+    Effect.gen(function* () {
+      const cluster = yield* make()
+      const [a, b] = cluster.nodes
+      const seen = yield* listen(a!)
+      yield* cluster.network.crash
+      yield* cluster.pass("100 millis")
+      yield* publish(b!, "lost")
+      yield* cluster.network.late("b", "3 seconds")
+      yield* cluster.pass("3 seconds")
+      yield* cluster.network.restart
+      yield* cluster.pass("10 seconds")
+      assert.deepStrictEqual(seen, ["gap 1"])
+    })
+  )
+
+  for (const seconds of [2.5, 5, 8.5]) {
+    it.effect(`a last message that a cut of ${seconds} s in one direction has cost is missed when it is over`, () =>
+      Effect.gen(function* () {
+        const cluster = yield* make()
+        const [a, b] = cluster.nodes
+        const seen = yield* listen(b!)
+        yield* cluster.network.partition("a", "b")
+        yield* publish(a!, "lost")
+        yield* cluster.pass(seconds * 1_000)
+        yield* cluster.heal
+        // A heartbeat, and the time in which it may still be on its way.
+        yield* cluster.pass("4.5 seconds")
+        assert.deepStrictEqual(seen, ["gap 1"])
+      })
+    )
+  }
+
+  it.effect("a node that was not heard for long, and heard all the time, is sent messages again", () =>
+    Effect.gen(function* () {
+      const cluster = yield* make(3)
+      const [a, b, c] = cluster.nodes
+      const seen = yield* listen(b!)
+      const others = yield* listen(c!)
+      yield* cluster.network.partition("b", "a")
+      yield* cluster.pass("12 seconds")
+      yield* cluster.heal
+      yield* cluster.settle
+      yield* publish(a!, "again")
+      yield* cluster.pass("1 second")
+      assert.deepStrictEqual([seen, others], [["again"], ["again"]])
+    })
+  )
+
+  it.effect("a node that subscribes while the bus is away is sent messages when it is back", () =>
+    Effect.gen(function* () {
+      const cluster = yield* make(3)
+      const [a, b, c] = cluster.nodes
+      yield* cluster.network.crash
+      yield* cluster.pass("1 second")
+      const seen = yield* listen(b!)
+      yield* cluster.pass("3 seconds")
+      yield* cluster.heal
+      yield* cluster.settle
+      seen.length = 0
+      yield* publish(a!, "one")
+      yield* publish(c!, "two")
+      yield* cluster.pass("1 second")
+      assert.deepStrictEqual(seen.toSorted(), ["one", "two"])
+    })
+  )
+
+  it.effect("a node that cannot say that it listens learns that something is missing", () =>
+    Effect.gen(function* () {
+      const cluster = yield* make(2)
+      const [a, b] = cluster.nodes
+      yield* cluster.network.partition("b", "a")
+      const seen = yield* listen(b!)
+      yield* cluster.pass("1 second")
+      yield* publish(a!, "lost")
+      yield* cluster.pass("3 seconds")
+      assert.deepStrictEqual(seen, ["gap 0"])
+      yield* cluster.heal
+      yield* cluster.settle
+      yield* publish(a!, "again")
+      yield* cluster.pass("1 second")
+      assert.deepStrictEqual(seen, ["gap 0", "again"])
+    })
+  )
+})
