@@ -139,6 +139,13 @@ const make = Effect.fnUntraced(function* (options: Options) {
   yield* control.start
   yield* links.start
   yield* nodes.start
+  // What services have said of themselves as they ended, before the goodbye.
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      replicas.flush()
+      control.flush()
+    })
+  )
   // The others answer a first sign of life at once: who subscribes from now on knows whom to ask.
   yield* Effect.sleep(discovery)
 
@@ -153,6 +160,14 @@ const make = Effect.fnUntraced(function* (options: Options) {
         (table) => Effect.sync(() => table.close())
       ),
     mail: (name, onLetter) => mails.open(name, onLetter),
+    nodes: () =>
+      nodes.all
+        .filter(({ status }) => status !== "down")
+        .map(({ epoch, heardAt, status }) => ({
+          epoch,
+          heardAgo: self.now() - heardAt,
+          stale: status === "leaving" || replicas.isBehind(epoch)
+        })),
     leave: Effect.sync(() => nodes.leave())
   }
   const service: ClusterService = {

@@ -62,6 +62,16 @@ export interface Mail {
   readonly send: (to: string, letter: Schema.Json) => void
 }
 
+/** Another node. */
+export interface PeerNode {
+  readonly epoch: string
+  /** Milliseconds since it was last heard. */
+  readonly heardAgo: number
+  /** What it has said of itself has not arrived wholly, or it is leaving. */
+  readonly stale: boolean
+}
+
+/** The other nodes, as the services of this one use them. */
 export interface Peers {
   /** Names this start of this node; nothing else ever has the same name. */
   readonly epoch: string
@@ -75,6 +85,8 @@ export interface Peers {
     name: string,
     onLetter: (from: string, letter: Schema.Json) => void
   ) => Effect.Effect<Mail, never, Scope.Scope>
+  /** What is known of the other nodes, but for those that are down. */
+  readonly nodes: () => ReadonlyArray<PeerNode>
   /** Says goodbye: the others stop waiting for this node. What it still says of itself counts until it is silent. */
   readonly leave: Effect.Effect<void>
 }

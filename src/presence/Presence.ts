@@ -17,9 +17,12 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { CurrentReceiver, type Receiver } from "../channels/Subscription.ts"
 import { Cursor, type Source } from "../internal/cursor.ts"
+import { CurrentPeers } from "../internal/peers.ts"
 import type { Messages } from "../Messages.ts"
 import { type AnyEntity, Entity, type Ref } from "../Ref.ts"
+import * as Letters from "./internal/letters.ts"
 import { makeCheck } from "./internal/meta.ts"
+import * as Others from "./internal/others.ts"
 import { ChangesReader, OccupancyReader } from "./internal/readers.ts"
 import type { Reader, Room } from "./internal/room.ts"
 import * as Rooms from "./internal/rooms.ts"
@@ -183,6 +186,11 @@ export interface Presence<E, U, M> {
 export interface Options<E, U, M> extends Bounds, Users<U, M> {
   /** The entity of the rooms; without it there is one room, `everywhere`. */
   readonly room?: AnyEntity<E> | undefined
+  /**
+   * Names the presence among those of a cluster: the same on every node, and no two of one node alike. The id of a
+   * service by default, and the names of both entities for a presence that is none.
+   */
+  readonly name?: string | undefined
 }
 
 /**
@@ -214,7 +222,11 @@ export const make = Effect.fnUntraced(function* <U, M = undefined, E = Everywher
   const limits = checked(options)
   const meta = metaSchema(options.meta)
   const check = makeCheck(meta, limits.maxMetaBytes)
-  const rooms = yield* Rooms.make<U, M>(limits)
+  const peers = yield* CurrentPeers
+  const rooms = yield* Rooms.make<U, M>(limits, () => peers?.epoch ?? "")
+  const kinds = { room: options.room ?? (Everywhere as unknown as AnyEntity<E>), user: options.user, meta }
+  const name = options.name ?? `${kinds.room.entityName}/${kinds.user.entityName}`
+  const others = peers && (yield* Others.connect(peers, name, { ...kinds, rooms, check }))
   const epoch = Math.floor((yield* Random.next) * 2 ** 40).toString(36)
   let tracked = 0
 
@@ -226,24 +238,26 @@ export const make = Effect.fnUntraced(function* <U, M = undefined, E = Everywher
       meta: checkedMeta
     }))
 
+  /** Changes a device of this node; whoever does not hold it may mean one of another node, which is asked to. */
+  const change = ({ identifier: room }: Ref<E>, at: State.At, fields: State.Edit<M>): boolean => {
+    const { device, generation, user } = at
+    if (rooms.change(room, [user], (state) => State.update(state, at, fields, rooms.now()))) return true
+    return generation === undefined && others?.ask(Letters.update({ room, user, device }, fields)) === true
+  }
+
   const edit = (room: Ref<E>, at: State.At, { meta: value, status }: Edit<M>) =>
     Effect.suspend(() => {
       const checkedMeta = value === undefined ? Result.succeed(undefined) : check(value)
-      return Effect.fromResult(
-        Result.map(checkedMeta, (changed) =>
-          rooms.change(room.identifier, (state) => State.update(state, at, { status, meta: changed }, rooms.now()))
-        )
-      )
+      return Effect.fromResult(Result.map(checkedMeta, (changed) => change(room, at, { status, meta: changed })))
     })
 
-  const beat = (room: Ref<E>, at: State.At) =>
-    Effect.sync(() => rooms.change(room.identifier, (state) => State.heartbeat(state, at, rooms.now())))
+  const beat = (room: Ref<E>, at: State.At) => Effect.sync(() => change(room, at, {}))
 
   const trackedAt = (room: Ref<E>, at: State.Holder): Tracked<M> => ({
     device: at.device,
     update: (fields) => edit(room, at, fields),
     heartbeat: beat(room, at),
-    drop: Effect.sync(() => rooms.change(room.identifier, (state) => State.drop(state, at, rooms.now())))
+    drop: Effect.sync(() => rooms.change(room.identifier, [at.user], (state) => State.drop(state, at, rooms.now())))
   })
 
   /** A reader of a room until the scope closes. */
@@ -279,16 +293,26 @@ export const make = Effect.fnUntraced(function* <U, M = undefined, E = Everywher
       }),
     set: (room, user, fields) =>
       Effect.suspend(() => {
-        const set = Result.flatMap(appearance(user, fields, fields.device ?? defaultDevice), (input) =>
-          rooms.appear(room.identifier, input, State.set)
-        )
-        return Effect.asVoid(Effect.fromResult(set))
+        const input = appearance(user, fields, fields.device ?? defaultDevice)
+        if (Result.isFailure(input)) return Effect.fail(input.failure)
+        const at = { user: user.identifier, device: input.success.device }
+        const held = others?.holder(room.identifier, at) !== undefined
+        // Where a scope on another node holds the device, it stays there.
+        if (held) return Effect.sync(() => void change(room, at, input.success))
+        return Effect.asVoid(Effect.fromResult(rooms.appear(room.identifier, input.success, State.set)))
       }),
     update: (room, user, fields) =>
       edit(room, { user: user.identifier, device: fields.device ?? defaultDevice }, fields),
     heartbeat: (room, user, at) => beat(room, { user: user.identifier, device: at?.device ?? defaultDevice }),
     remove: (room, user, at) =>
-      Effect.sync(() => rooms.change(room.identifier, (state) => State.remove(state, user.identifier, at?.device))),
+      Effect.sync(() => {
+        const device = at?.device
+        const asked = others?.ask({ do: "remove", room: room.identifier, user: user.identifier, device }) === true
+        const removed = rooms.change(room.identifier, [user.identifier], (state) =>
+          State.remove(state, user.identifier, device, rooms.memory)
+        )
+        return removed || asked
+      }),
     get: (room, user) =>
       Effect.sync(() =>
         Option.map(Option.fromUndefinedOr(State.find(rooms.state(room.identifier), user.identifier)), State.toEntry)
@@ -353,5 +377,5 @@ export const Service =
     options: Options<E, U, M>
   ): ServiceClass<Self, Id, E, U, M> => {
     const key = Context.Service<Self, Presence<E, U, M>>()(id)
-    return Object.assign(key, { layer: Layer.effect(key, make(options)) })
+    return Object.assign(key, { layer: Layer.effect(key, make({ ...options, name: options.name ?? id })) })
   }

@@ -4,8 +4,9 @@
  * Pure: `between` makes changes out of two states, `apply` folds them into what was known before.
  */
 import * as HashMap from "effect/HashMap"
+import { eventBetween, toEntry, type UserState } from "./PresenceDevice.ts"
 import type { Entry, Event, LeaveReason } from "./PresenceEntry.ts"
-import { eventBetween, find, type PresenceState, toEntry } from "./PresenceState.ts"
+import { find, type PresenceState } from "./PresenceUsers.ts"
 
 /** How many are present, without saying who. */
 export interface Occupancy {
@@ -51,12 +52,14 @@ export const occupancyOf = <U, M>(state: PresenceState<U, M>): Occupancy => ({
 
 const counts = <U, M>(state: PresenceState<U, M>): Counts => ({ _tag: "Counts", ...occupancyOf(state) })
 
+/** In the order they entered, which of two nodes may be the same place: by name then. */
+const byEntry = <U, M>(a: UserState<U, M>, b: UserState<U, M>): number =>
+  a.entered - b.entered || (a.user.identifier < b.user.identifier ? -1 : 1)
+
 const snapshot = <U, M>(state: PresenceState<U, M>): Snapshot<U, M> => ({
   _tag: "Snapshot",
   ...occupancyOf(state),
-  entries: HashMap.toValues(state.users)
-    .toSorted((a, b) => a.entered - b.entered)
-    .map(toEntry)
+  entries: HashMap.toValues(state.users).toSorted(byEntry).map(toEntry)
 })
 
 /** Lists a room of at most `listCap` users, and counts any other. */

@@ -18,8 +18,10 @@ export const metaSchema = <M>(meta: Schema.Codec<M, unknown> | undefined): Schem
   meta ?? (Schema.Undefined as Schema.Codec<unknown, unknown> as Schema.Codec<M, unknown>)
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
-const Status = Schema.Literals(["online", "away", "busy"])
-const LeaveReason = Schema.Literals(["left", "expired", "dropped", "removed"])
+/** How a user wants to be seen. */
+export const Status = Schema.Literals(["online", "away", "busy"])
+/** Why the last device of a user went. */
+export const LeaveReason = Schema.Literals(["left", "expired", "dropped", "removed"])
 
 /**
  * Makes the schema of what `changes` emits, of a presence or of what one is made from.

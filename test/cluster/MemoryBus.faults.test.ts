@@ -145,6 +145,7 @@ describe("brokers", () => {
       yield* TestClock.adjust(3_500)
       assert.strictEqual(yield* health, "Degraded Degraded Degraded")
       assert.isDefined(publishing.pollUnsafe())
+      assert.deepInclude(yield* network.counts, { inFlight: 0 })
       yield* TestClock.adjust(20_000)
       yield* network.resume()
       yield* TestClock.adjust(5_000)
@@ -154,6 +155,23 @@ describe("brokers", () => {
       )
       assert.deepStrictEqual(yield* say(a.bus, "new"), ["new", "new", "new"])
       assert.deepInclude(yield* network.counts, { inFlight: 0 })
+    })
+  )
+
+  it.effect("one that stands still and is ended then does not stand still when it is back", () =>
+    Effect.gen(function* () {
+      const { a, health, heard, network, say } = yield* makeNodes()
+      yield* network.stall()
+      yield* TestClock.adjust(3_500)
+      yield* network.crash
+      const { dials } = yield* network.counts
+      yield* TestClock.adjust(3_000)
+      assert.isAbove((yield* network.counts).dials, dials)
+      yield* network.restart
+      yield* TestClock.adjust(2_500)
+      assert.strictEqual(yield* health, "Up Up Up")
+      heard()
+      assert.deepStrictEqual(yield* say(a.bus, "1"), ["1", "1", "1"])
     })
   )
 

@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as Bus from "../../src/cluster/internal/bus.ts"
+import * as Liveness from "../../src/cluster/internal/busLiveness.ts"
 import { busOf, Ear, FakeDriver, Gate, refused, unreachable } from "../support/fakeDriver.ts"
 import { StallClock } from "../support/stallClock.ts"
 
@@ -112,6 +113,33 @@ describe("K7, BUG18: liveness", () => {
       }
     })
   )
+})
+
+const at = (answeredAt: number, probeAt: number) => ({ answeredAt, probeAt, refused: undefined })
+
+describe("when a connection is probed and given up", () => {
+  const pace = { interval: 1_000, patience: 3_000 }
+
+  it("a probe goes out at once, and one each interval", () => {
+    const [next, todo, wait] = Liveness.step(Liveness.initial(10), 10, pace)
+    assert.deepStrictEqual([next.probeAt, todo, wait], [1_010, "probe", 1_000])
+    assert.deepStrictEqual(Liveness.step(next, 400, pace), [next, "nothing", 610])
+    assert.strictEqual(Liveness.step(next, 1_010, pace)[1], "probe")
+  })
+
+  it("is looked at when patience ends, also between probes", () => {
+    assert.deepStrictEqual(Liveness.step(at(500, 4_000), 3_300, pace).slice(1), ["nothing", 200])
+    assert.deepStrictEqual(Liveness.step(at(500, 3_000), 3_000, pace).slice(1), ["probe", 500])
+    assert.deepStrictEqual(Liveness.step(at(500, 4_000), 3_500, pace).slice(1), ["giveUp", 0])
+    assert.strictEqual(Liveness.step(Liveness.answered(at(500, 4_000), 3_400), 3_500, pace)[1], "nothing")
+  })
+
+  it("is not given up where probes are refused", () => {
+    const state = Liveness.refused(at(0, 9_000), "no")
+    assert.deepStrictEqual(Liveness.step(state, 8_500, pace).slice(1), ["nothing", 500])
+    assert.strictEqual(Liveness.step(Liveness.answered(state, 5_600), 8_599, pace)[1], "nothing")
+    assert.strictEqual(Liveness.step(Liveness.answered(state, 5_600), 8_600, pace)[1], "giveUp")
+  })
 })
 
 describe("health", () => {

@@ -303,6 +303,58 @@ describe("M6: a bus from functions", () => {
     })
   )
 
+  it.effect("BUG20: a client that keeps its handlers delivers nothing twice", () =>
+    Effect.gen(function* () {
+      const client = new Client()
+      const bus = yield* makeBus(client, { ...transportOf(client), unsubscribe: () => {} })
+      const ear = new Ear()
+      for (let n = 0; n < 3; n++) {
+        yield* Effect.scoped(bus.subscribe("a", ear.onEvent))
+        yield* pass(1_050)
+      }
+      yield* bus.subscribe("a", ear.onEvent)
+      assert.strictEqual(client.handlers.get("a")!.length, 4)
+      client.arrives("a", "1")
+      assert.deepStrictEqual(ear.heard, ["1"])
+    })
+  )
+
+  it.effect("BUG17: nothing is subscribed anew before everything is unsubscribed", () =>
+    Effect.gen(function* () {
+      const client = new Client(false)
+      const bus = yield* makeBus(client, {
+        ...transportOf(client),
+        unsubscribe: (topic) =>
+          Effect.andThen(
+            Effect.sleep(500),
+            Effect.sync(() => client.unsubscribe(topic))
+          )
+      })
+      const ear = new Ear()
+      yield* bus.subscribe("a", ear.onEvent)
+      client.broken.publish = new Error("gone")
+      yield* pass(3_050)
+      client.broken = {}
+      yield* pass(3_000)
+      client.arrives("a", "1")
+      assert.deepStrictEqual(ear.heard, ["(unreachable)", "(reconnected)", "1"])
+    })
+  )
+
+  it.effect("unsubscribes nothing it is not subscribed to", () =>
+    Effect.gen(function* () {
+      const client = new Client()
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const bus = yield* makeBus(client, transportOf(client))
+          client.broken.subscribe = new Error("no")
+          yield* Effect.exit(bus.subscribe("a", () => {}))
+        })
+      )
+      assert.deepStrictEqual(client.calls, ["subscribe a"])
+    })
+  )
+
   it.effect("is a layer, too", () =>
     Effect.gen(function* () {
       const client = new Client()

@@ -178,6 +178,7 @@ describe("L6: connections of the cluster", () => {
       const own = a.connect(Desk)
       nodes.say("new", "connections", [[own.id, ["/desk"]]])
       assert.isTrue(yield* a.desks.toConnection(own.id, "own"))
+      assert.strictEqual(nodes.letters.length, 0)
       a.turn.end()
       assert.deepStrictEqual(own.taken(), ["own"])
     })
@@ -195,6 +196,17 @@ describe("L4: what is done to connections on other nodes", () => {
       assert.isTrue(yield* a.everywhere.disconnect(other.id, 4321))
       assert.deepStrictEqual(other.ws.closes, [4321])
       assert.isFalse(yield* a.everywhere.disconnect("nobody"))
+    })
+  )
+
+  it.effect("a letter about a connection of another route closes nothing", () =>
+    Effect.gen(function* () {
+      const { nodes, there } = yield* office()
+      const close = { _tag: "Close", to: { connection: there.id }, code: 4504, reason: "" }
+      nodes.write("a", "b", "connections", { ...close, path: "/phone" })
+      assert.deepStrictEqual(there.ws.closes, [])
+      nodes.write("a", "b", "connections", { ...close, path: "/desk" })
+      assert.deepStrictEqual(there.ws.closes, [4504])
     })
   )
 

@@ -140,6 +140,12 @@ describe("SEC16: what another node says of members", () => {
         assert.strictEqual((yield* room.count).members, 1)
         assert.strictEqual(yield* failures("malformed"), 8)
         assert.strictEqual(log.length, 1)
+        nodes.say("b", "rooms/board", [['["red","dave"]', [2, "new data"]]])
+        assert.deepStrictEqual(
+          (yield* room.everyone).map(({ data }) => data),
+          ["new data"]
+        )
+        assert.strictEqual((yield* room.count).members, 1)
         nodes.say("b", "rooms/board", [['["red","dave"]', null]])
         assert.strictEqual((yield* room.count).members, 0, "what was said before does not stand")
         nodes.say("b", "rooms/board", [["unknown", undefined]])

@@ -43,7 +43,7 @@ const check = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
       case "Close":
         return at(command.node, command.room).close("closed")
       case "Lose":
-        return network.set({ drop: command.percent / 100 })
+        return network.set({ loss: command.percent / 100 })
       case "Part":
         return command.from === command.to ? Effect.void : network.partition(command.from, command.to)
       case "Heal":
@@ -54,7 +54,7 @@ const check = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
   }
   for (const command of commands) yield* run(command)
   yield* network.heal()
-  yield* network.set({ drop: 0 })
+  yield* network.set({ loss: 0 })
   yield* Effect.sleep("15 seconds")
 
   for (const room of rooms) {

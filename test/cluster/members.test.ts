@@ -198,6 +198,21 @@ describe("counts of a room that are followed", () => {
     })
   )
 
+  over("come no sooner to a reader that is back before the window has ended", () =>
+    Effect.gen(function* () {
+      const { nodes } = yield* boardNodes(["a"])
+      const [a] = nodes as [(typeof nodes)[0]]
+      const counts = yield* follow(a.room, Effect.sleep(30))
+      for (let number = 0; number < 40; number++) {
+        yield* a.room.open("data", somebody(`member-${number}`))
+        yield* Effect.sleep(10)
+      }
+      yield* settled
+      assert.strictEqual(counts.seen.at(-1), 40)
+      assert.isAtMost(counts.seen.length, 6)
+    })
+  )
+
   over("are the latest only to a slow reader, and end with the rooms", () =>
     Effect.gen(function* () {
       const { nodes } = yield* boardNodes(["a", "b"])

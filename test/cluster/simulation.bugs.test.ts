@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { CurrentPeers, type Shared, type Table } from "../../src/internal/peers.ts"
 
 class Room extends Ref.Entity<Room>()("Room") {}
@@ -32,7 +33,7 @@ const layer = (node: string) =>
   Layer.merge(Chat.layer, Board.layer).pipe(Layer.provideMerge(Cluster.layer({ namespace: "bugs", node })))
 
 const red = Room.ref`red`
-const make = (nodes = 2) => TestCluster.make({ nodes, layer })
+const make = (nodes = 2, seed = 0) => TestCluster.make({ nodes, layer, seed })
 type Node = TestCluster.Node<Chat | Board | Cluster.Cluster>
 
 /** Reads a key of a node from now on. */
@@ -46,6 +47,14 @@ const listen = Effect.fnUntraced(function* (node: Node) {
 })
 
 const publish = (node: Node, text: string) => node.run(Effect.flatMap(Chat, (chat) => chat.publish(red, text)))
+
+/** Where chance decides which of two things comes first. */
+const eachSeed = (test: (seed: number) => Generator<Effect.Effect<unknown, unknown, Scope.Scope>, void>) =>
+  Effect.forEach(
+    Array.from({ length: 20 }, (_, seed) => seed),
+    (seed) => Effect.scoped(Effect.gen(() => test(seed))),
+    { discard: true }
+  )
 
 describe("found by the simulation", () => {
   it.effect("an entry that is set and taken out at once is not told to go to those who never knew it", () =>
@@ -140,6 +149,77 @@ describe("found by the simulation", () => {
       yield* publish(a!, "again")
       yield* cluster.pass("1 second")
       assert.deepStrictEqual(seen, ["gap 0", "again"])
+    })
+  )
+
+  it.effect("the first message of a node that could not say how far it was may not be its first", () =>
+    Effect.gen(function* () {
+      const cluster = yield* make(2)
+      const [a, b] = cluster.nodes
+      yield* cluster.network.partition("a", "b")
+      const seen = yield* listen(b!)
+      yield* publish(a!, "lost")
+      yield* cluster.pass("10 millis")
+      yield* cluster.heal
+      yield* publish(a!, "heard")
+      yield* cluster.settle
+      assert.deepStrictEqual(seen, ["gap 0", "heard"])
+    })
+  )
+
+  it.effect("what was published before a subscription is not counted as missing, however slow the network is", () =>
+    eachSeed(function* (seed) {
+      const cluster = yield* make(4, seed)
+      yield* cluster.network.set({ latency: 400 })
+      const [, b, , d] = cluster.nodes
+      yield* cluster.pass(990 - cluster.now)
+      for (const wait of [188, 2]) {
+        for (const text of ["1", "2", "3", "4", "5"]) yield* publish(b!, text)
+        yield* cluster.pass(wait)
+      }
+      const seen = yield* listen(d!)
+      yield* cluster.settle
+      assert.deepStrictEqual(
+        seen.filter((item) => item !== "gap 0"),
+        []
+      )
+    })
+  )
+
+  it.effect("a node that slept for long and has a new name knows its own words", () =>
+    eachSeed(function* (seed) {
+      const cluster = yield* make(2, seed)
+      const [a, b] = cluster.nodes
+      const [seen, others] = [yield* listen(a!), yield* listen(b!)]
+      // While what it says of itself is on its way.
+      yield* cluster.pass(4_005 + seed - cluster.now)
+      yield* a!.fork(Effect.flatMap(Chat, (chat) => chat.publish(red, "once")))
+      yield* a!.freeze("15 seconds")
+      yield* cluster.settle
+      assert.deepStrictEqual([seen, others], [["once"], ["once"]])
+      const nodes = yield* a!.run(Effect.flatMap(Cluster.Cluster, (service) => service.nodes))
+      assert.deepStrictEqual(
+        nodes.map(({ name, status }) => `${name} ${status}`),
+        ["a up", "b up"]
+      )
+    })
+  )
+
+  it.effect("a node that slept for long tells what was lost of its words before", () =>
+    Effect.gen(function* () {
+      const cluster = yield* make(2)
+      const [a, b] = cluster.nodes
+      const seen = yield* listen(b!)
+      yield* cluster.network.partition("a", "b")
+      yield* publish(a!, "lost")
+      yield* cluster.pass("10 millis")
+      yield* cluster.heal
+      yield* a!.freeze("15 seconds")
+      yield* cluster.settle
+      assert.deepStrictEqual(seen, ["gap 1"])
+      yield* publish(a!, "heard")
+      yield* cluster.settle
+      assert.deepStrictEqual(seen, ["gap 1", "heard"])
     })
   )
 })

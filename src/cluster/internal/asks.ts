@@ -26,7 +26,11 @@ export interface AsksOptions {
   readonly interest: Interest
   readonly later: (millis: number, task: () => void) => void
   readonly standOf: (topic: string) => readonly [line: number, position: number, age: number]
+  /** Where a line stood when this node was another incarnation. */
+  readonly formerStandOf: (topic: string) => readonly [epoch: string, stand: Stand] | undefined
   readonly onStand: (from: string, stand: Stand) => void
+  /** A node has gone without an answer: nobody can know any more how far it was. */
+  readonly onUnanswered: (topic: string) => void
   /** All this node listens to. */
   readonly topics: () => ReadonlyArray<string>
   /** Whether this node still listens to a topic. */
@@ -67,8 +71,9 @@ export class Asks {
     })
     control.on("introduce", (from) => this.#introduce(from))
     nodes.listen({
-      onEvent: (event) => {
-        if (event._tag !== "Up") this.#giveUp(event.node.epoch)
+      onEvent: ({ _tag, node: { epoch } }) => {
+        if (_tag === "Leaving" || _tag === "Down") this.#waitNoLonger(epoch)
+        if (_tag === "Down") this.#giveUp(epoch)
       }
     })
   }
@@ -145,7 +150,7 @@ export class Asks {
   /** Asks again what has not been answered. */
   again(): void {
     for (const [node, topics] of this.#open) {
-      if (!this.#options.nodes.isUp(node)) this.#open.delete(node)
+      if (!this.#options.nodes.isThere(node)) this.#open.delete(node)
       else for (const topic of topics) put(this.#asking, node, topic)
     }
     if (this.#asking.size > 0) this.#schedule()
@@ -180,19 +185,29 @@ export class Asks {
   }
 
   #onAsk(from: string, word: unknown): void {
-    const { control, interest, nodes, standOf } = this.#options
+    const { control, formerStandOf, interest, nodes, standOf } = this.#options
     // Whoever is not known yet asks again.
     if (!nodes.isUp(from)) return
     if (Predicate.hasProperty(word, "afresh") && word.afresh === true) interest.removeNode(from)
-    const stands = topicsOf(word).map((topic) => {
-      interest.add(topic, from)
-      return [topic, ...standOf(topic)]
+    const topics = topicsOf(word)
+    for (const topic of topics) interest.add(topic, from)
+    if (topics.length === 0) return
+    control.tellOne(from, "stand", {
+      stands: topics.map((topic) => [topic, ...standOf(topic)]),
+      former: topics.flatMap((topic) => {
+        const former = formerStandOf(topic)
+        return former === undefined ? [] : [[former[0], [...former[1]]]]
+      })
     })
-    if (stands.length > 0) control.tellOne(from, "stand", { stands })
   }
 
   #onStand(from: string, word: unknown): void {
     if (!Predicate.hasProperty(word, "stands") || !Array.isArray(word.stands)) return
+    if (Predicate.hasProperty(word, "former") && Array.isArray(word.former)) {
+      for (const [epoch, stand] of (word.former as ReadonlyArray<unknown>).filter(isFormer)) {
+        this.#options.onStand(epoch, stand)
+      }
+    }
     for (const stand of (word.stands as ReadonlyArray<unknown>).filter(isStand)) {
       this.#options.onStand(from, stand)
       this.#open.get(from)?.delete(stand[0])
@@ -201,11 +216,17 @@ export class Asks {
     if (this.#open.get(from)?.size === 0) this.#open.delete(from)
   }
 
+  /** Nobody is to wait for a node that goes; it may still answer. */
+  #waitNoLonger(node: string): void {
+    for (const some of this.#waiting.values()) for (const waiting of some) settle(waiting, node)
+  }
+
   /** A node is not there any more to answer. */
   #giveUp(node: string): void {
+    const unanswered = this.#open.get(node)
     this.#differing.delete(node)
     this.#open.delete(node)
-    for (const some of this.#waiting.values()) for (const waiting of some) settle(waiting, node)
+    for (const topic of unanswered ?? []) this.#options.onUnanswered(topic)
   }
 }
 
@@ -234,6 +255,9 @@ const topicsOf = (word: unknown): ReadonlyArray<string> =>
   Predicate.hasProperty(word, "topics") && Array.isArray(word.topics) && word.topics.every(Predicate.isString)
     ? word.topics
     : []
+
+const isFormer = (former: unknown): former is readonly [epoch: string, stand: Stand] =>
+  Array.isArray(former) && Predicate.isString(former[0]) && isStand(former[1])
 
 export const isStand = (stand: unknown): stand is Stand =>
   Array.isArray(stand) && Predicate.isString(stand[0]) && stand.slice(1, 4).every((n) => Number.isSafeInteger(n))

@@ -61,7 +61,7 @@ export const make = Effect.fnUntraced(function* (
 
   let closed = false
   let link: Link | undefined
-  let liveness = Liveness.initial(time.now(), driver.echo)
+  let liveness = Liveness.initial(time.now())
   /** Counts connections; probes carry it, so that none of an earlier one is taken for life of this one. */
   let connections = 0
   let workedSince: number | undefined
@@ -99,7 +99,7 @@ export const make = Effect.fnUntraced(function* (
     if (event._tag === "Message") {
       if (event.payload === `${connections}`) works()
     } else if (event.reason === "reconnected") {
-      liveness = Liveness.heard(liveness, time.now() + times.interval)
+      liveness = Liveness.answered(liveness, time.now())
       probe()
     }
   }
@@ -144,7 +144,7 @@ export const make = Effect.fnUntraced(function* (
   ) => {
     link = new Link({ ...asking, connection, scope, lost, topics, onDied: (cause) => report.died(cause) })
     if (++connections > 1) report.reconnected()
-    liveness = Liveness.initial(time.now(), driver.echo)
+    liveness = Liveness.initial(time.now())
     topics.connect()
     Deferred.doneUnsafe(started, Exit.void)
     return link
@@ -208,8 +208,7 @@ export const make = Effect.fnUntraced(function* (
       if (workedSince !== undefined && time.now() - workedSince >= stable) failures = 0
       workedSince = undefined
       shut(why)
-      if (starting) health.note(detailOf(why))
-      else fails(detailOf(why))
+      if (!starting || !health.note(detailOf(why))) fails(detailOf(why))
       yield* time.sleep(backoff(failures, random.nextDoubleUnsafe()))
     }
   })

@@ -38,10 +38,11 @@ export class Health {
     return this.#state._tag === "Up" ? "the connection was lost" : this.#state.why
   }
 
-  /** Why the bus could not be tried yet. */
-  note(why: string): void {
-    if (this.#state._tag === "Unknown") this.#state = { _tag: "Unknown", why }
-    else this.degrade(why)
+  /** Why the bus could not be tried yet; false when it has been. */
+  note(why: string): boolean {
+    if (this.#state._tag !== "Unknown") return false
+    this.#state = { _tag: "Unknown", why }
+    return true
   }
 
   /** The bus has answered; true when nobody knew. */

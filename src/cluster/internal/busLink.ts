@@ -32,7 +32,6 @@ export class Link {
   /** Ends what waits for an answer. */
   readonly #waiting = new Set<(why: EventBusError) => void>()
   #unanswered = 0
-  #ended: EventBusError | undefined
 
   constructor(options: LinkOptions) {
     this.#options = options
@@ -83,7 +82,6 @@ export class Link {
 
   /** Nothing waits for this connection any more. */
   end(why: EventBusError): void {
-    this.#ended = why
     for (const stop of Array.from(this.#waiting)) stop(why)
   }
 

@@ -5,11 +5,9 @@
  * are under way. Where the bus takes no probes nobody can tell: such a connection is kept, and never called up.
  */
 export interface Liveness {
-  /** When the connection began, or a probe last came back. */
+  /** When a probe last came back, or one could for the first time. */
   readonly answeredAt: number
   readonly probeAt: number
-  /** Whether a probe would be heard when it came back. */
-  readonly hears: boolean
   /** Why the bus takes no probes. */
   readonly refused: string | undefined
 }
@@ -20,26 +18,14 @@ export interface Pace {
 }
 
 /** A connection that is there. Where nothing comes back, a probe that is taken counts as one that came back. */
-export const initial = (now: number, echo: boolean): Liveness => ({
-  answeredAt: now,
-  probeAt: now,
-  hears: !echo,
-  refused: undefined
-})
+export const initial = (now: number): Liveness => ({ answeredAt: now, probeAt: now, refused: undefined })
 
-/** The topic of the probes is live, so the first one goes out. */
-export const heard = (state: Liveness, now: number): Liveness => ({
-  ...state,
-  probeAt: now,
-  hears: true,
-  refused: undefined
-})
-
+/** A probe has come back, or can come back from now on. */
 export const answered = (state: Liveness, now: number): Liveness => ({ ...state, answeredAt: now, refused: undefined })
 
 export const refused = (state: Liveness, why: string): Liveness => ({ ...state, refused: why })
 
-/** What is to be done now: give the connection up, or send a probe or not, and look again after so many milliseconds. */
+/** What is to be done now, and after how many milliseconds to look again. */
 export const step = (
   state: Liveness,
   now: number,
@@ -48,5 +34,5 @@ export const step = (
   const left = state.refused === undefined ? state.answeredAt + patience - now : Number.POSITIVE_INFINITY
   if (left <= 0) return [state, "giveUp", 0]
   if (now < state.probeAt) return [state, "nothing", Math.min(left, state.probeAt - now)]
-  return [{ ...state, probeAt: now + interval }, state.hears ? "probe" : "nothing", Math.min(left, interval)]
+  return [{ ...state, probeAt: now + interval }, "probe", Math.min(left, interval)]
 }

@@ -136,7 +136,7 @@ export class Control {
       return Metric.withAttributes(envelopesRefused, { reason: packet }).updateUnsafe(1, context)
     }
     const { from } = packet.header
-    if (from === self.epoch) return
+    if (self.is(from)) return
     for (const line of packet.lines) {
       const end = line.indexOf("\t")
       const handler = this.#handlers.get(line.slice(0, end))

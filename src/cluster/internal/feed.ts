@@ -40,6 +40,8 @@ const maxOrigins = 1_024
 export class Feed {
   readonly #options: FeedOptions
   readonly #lines = new Map<string, Line.LineState>()
+  /** Origins that told how far they were when this node listened already. */
+  readonly #vague = new Set<string>()
   /** Since when it hears; undefined while it is being set up. */
   #since: number | undefined
   /** The bus was out of reach when it was set up. */
@@ -69,7 +71,7 @@ export class Feed {
       return Metric.withAttributes(metrics.envelopesRefused, { reason: packet }).updateUnsafe(1, context)
     }
     const { channel, first, from, line } = packet.header
-    if (from === self.epoch) return
+    if (self.is(from)) return
     if (line === undefined || first === undefined || channel === undefined) {
       return Metric.withAttributes(metrics.envelopesRefused, { reason: "malformed" }).updateUnsafe(1, context)
     }
@@ -79,6 +81,11 @@ export class Feed {
   /** Takes messages of another node that stand one behind the other in their line. */
   take(origin: string, { channel: from, first, line }: Stretch, lines: ReadonlyArray<string>): void {
     const { channel, context, identifier } = this.#options
+    if (first > 1 && this.#since !== undefined && this.#stateOf(origin) === undefined) {
+      // Nobody knows which of those before were published since this node listens.
+      this.#lose(0)
+      this.#vague.add(origin)
+    }
     for (let index = 0; index < lines.length; index++) {
       const arrival = Line.arrive(this.#stateOf(origin), line, first + index)
       if (arrival._tag === "Late") {
@@ -86,7 +93,7 @@ export class Feed {
         continue
       }
       this.#keep(origin, arrival.state)
-      if (arrival.missed > 0) this.#lose(arrival.missed)
+      if (arrival.missed > 0) this.#miss(origin, arrival.missed)
       const message = fromLine(lines[index]!)
       if (message === undefined) this.#lose(1)
       else channel.deliver(identifier, message.body, `${from}-${message.number}`, message.except)
@@ -107,7 +114,9 @@ export class Feed {
 
   #keep(origin: string, state: Line.LineState): void {
     if (!this.#lines.has(origin) && this.#lines.size >= maxOrigins) {
-      this.#lines.delete(this.#lines.keys().next().value!)
+      const oldest = this.#lines.keys().next().value!
+      this.#lines.delete(oldest)
+      this.#vague.delete(oldest)
     }
     this.#lines.set(origin, state)
   }
@@ -122,6 +131,7 @@ export class Feed {
     }
     // Nobody has told before this node listened where the line stood: something may be missing, or nothing.
     if (position > 0 && age < self.now() - this.#since) this.#lose(0)
+    this.#vague.add(origin)
     this.#keep(origin, Line.begin(undefined, line, position))
   }
 
@@ -135,7 +145,17 @@ export class Feed {
     if (this.#since === undefined) return
     const { missed, state } = Line.giveUp(this.#stateOf(origin), line, position)
     this.#keep(origin, state)
-    if (missed > 0) this.#lose(missed)
+    if (missed > 0) this.#miss(origin, missed)
+  }
+
+  /** Messages of an origin are missing. Of one that told too late how far it was, some may be older than this feed. */
+  #miss(origin: string, missed: number): void {
+    this.#lose(this.#vague.delete(origin) ? 0 : missed)
+  }
+
+  /** Something of a node may be missing that is not there any more to say so. */
+  doubt(): void {
+    if (this.#since !== undefined) this.#lose(0)
   }
 
   #lose(missed: number): void {

@@ -63,7 +63,9 @@ export class Links {
       ...options,
       interest: this.#interest,
       standOf: (topic) => this.#outgoing.standOf(topic),
+      formerStandOf: (topic) => this.#outgoing.formerStandOf(topic),
       onStand: (from, stand) => this.#onStand(from, stand),
+      onUnanswered: (topic) => this.#feeds.get(topic)?.doubt(),
       topics: () => this.#topics.all,
       listensTo: (topic) => this.#feeds.has(topic)
     })
@@ -79,8 +81,8 @@ export class Links {
         if (isHole) this.#asks.ask(this.#topics.all, [epoch])
         this.#asks.compare(epoch, listens)
       },
-      onReborn: () => {
-        this.#outgoing.clear()
+      onReborn: (former) => {
+        this.#outgoing.clear(former)
         this.#askAll()
       }
     })
@@ -142,7 +144,7 @@ export class Links {
         identifier,
         channel,
         patience,
-        onGap: () => this.#asks.ask([topic], this.#others)
+        onGap: () => this.#asks.ask([topic], this.#there)
       })
       yield* Effect.acquireRelease(
         Effect.sync(() => void this.#feeds.set(topic, feed)),
@@ -167,9 +169,15 @@ export class Links {
     return this.#options.nodes.up.map(({ epoch }) => epoch)
   }
 
+  /** Those who are about to go as well: their last words may have been lost. */
+  get #there(): ReadonlyArray<string> {
+    const { nodes } = this.#options
+    return nodes.all.flatMap(({ epoch }) => (nodes.isThere(epoch) ? [epoch] : []))
+  }
+
   /** Tells all nodes what this one listens to. */
   #askAll(): void {
-    this.#asks.ask(this.#topics.all, this.#others)
+    this.#asks.ask(this.#topics.all, this.#there)
   }
 
   /** What nobody but this node listens to. */
@@ -184,7 +192,7 @@ export class Links {
       return Metric.withAttributes(metrics.envelopesRefused, { reason: packet }).updateUnsafe(1, context)
     }
     const { from } = packet.header
-    if (from === self.epoch) return
+    if (self.is(from)) return
     for (let index = 0; index < packet.lines.length;) {
       const group = fromGroupLine(packet.lines[index]!)
       let end = index + 1

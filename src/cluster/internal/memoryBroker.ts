@@ -156,8 +156,8 @@ export class Broker {
   /** The broker is gone at once, and with it everything it knew. */
   crash(): void {
     this.#isUp = false
-    this.#isStalled = false
     this.cut()
+    this.resume()
   }
 
   restart(): void {

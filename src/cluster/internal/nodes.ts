@@ -39,7 +39,7 @@ export interface Listener {
   /** A heartbeat of a node, and whether heartbeats before it have not arrived. */
   readonly onBeat?: (epoch: string, said: Said, isHole: boolean) => void
   /** This node has a new incarnation; the old one is gone for everybody. */
-  readonly onReborn?: () => void
+  readonly onReborn?: (former: string) => void
 }
 
 const sweepInterval = 500
@@ -89,10 +89,15 @@ export class Nodes {
     return this.#state.get(epoch)?.status === "up"
   }
 
+  /** Whether a node is up, or about to go. */
+  isThere(epoch: string): boolean {
+    const status = this.#state.get(epoch)?.status
+    return status === "up" || status === "leaving"
+  }
+
   /** Whether what a node says of itself counts: it is up, or saying its last. Notes that it lives. */
   counts(epoch: string): boolean {
-    const status = this.#state.get(epoch)?.status
-    if (status !== "up" && status !== "leaving") return false
+    if (!this.isThere(epoch)) return false
     this.#state = State.seen(this.#state, epoch, this.#options.self.now())
     return true
   }
@@ -179,6 +184,7 @@ export class Nodes {
 
   #rebirth(): void {
     const { context, control, self } = this.#options
+    const former = self.epoch
     self.reborn()
     Effect.runForkWith(context)(
       Effect.andThen(
@@ -186,7 +192,7 @@ export class Nodes {
         control.moveIn
       )
     )
-    for (const listener of this.#listeners) listener.onReborn?.()
+    for (const listener of this.#listeners) listener.onReborn?.(former)
     this.beat()
   }
 

@@ -53,6 +53,12 @@ interface Parcel {
   readonly done: Array<Done>
 }
 
+interface Former {
+  readonly epoch: string
+  readonly lines: ReadonlyMap<string, Line>
+  readonly since: number
+}
+
 /** Topics whose positions are remembered, at most, and at least for so long without a publish. */
 const maxLines = 100_000
 const forgetAfter = 600_000
@@ -64,7 +70,9 @@ const late = 1_000
 export class Outgoing {
   readonly #options: OutgoingOptions
   /** The longest unused first. */
-  readonly #lines = new Map<string, Line>()
+  #lines = new Map<string, Line>()
+  /** The lines of the incarnation before this one. */
+  #former: Former | undefined
   #number = 0
   #dirty = new Set<Line>()
   readonly #tailing = new Set<Line>()
@@ -206,8 +214,11 @@ export class Outgoing {
   /** Where a line stands, and how many milliseconds ago it was used; all 0 where there is none. */
   standOf(topic: string): readonly [line: number, position: number, age: number] {
     const line = this.#lines.get(topic)
-    if (line === undefined) return [0, 0, 0]
-    return [line.number, line.position, Math.round(this.#options.self.now() - line.usedAt)]
+    return line === undefined ? [0, 0, 0] : this.#stand(line)
+  }
+
+  #stand({ number, position, usedAt }: Line): readonly [line: number, position: number, age: number] {
+    return [number, position, Math.round(this.#options.self.now() - usedAt)]
   }
 
   /** The ends of lines that were used a moment ago. */
@@ -221,6 +232,7 @@ export class Outgoing {
       tails.push([line.topic, ...this.standOf(line.topic)])
       if (--line.tails === 0) this.#tailing.delete(line)
     }
+    if (this.#former !== undefined && now - this.#former.since >= forgetAfter) this.#former = undefined
     for (const line of this.#lines.values()) {
       if (now - line.usedAt < forgetAfter || line.pending.length > 0) break
       this.#forget(line)
@@ -228,10 +240,24 @@ export class Outgoing {
     return tails
   }
 
-  /** Everything begins anew: nobody knows this node's lines any more. */
-  clear(): void {
-    this.#lines.clear()
+  /** Where a line stood when this node was another incarnation. */
+  formerStandOf(topic: string): readonly [epoch: string, stand: Stand] | undefined {
+    const line = this.#former?.lines.get(topic)
+    return line && [this.#former!.epoch, [topic, ...this.#stand(line)]]
+  }
+
+  /** Everything begins anew: nobody knows this node's lines any more, but for what they still miss of the former. */
+  clear(epoch: string): void {
+    this.#former = { epoch, lines: this.#lines, since: this.#options.self.now() }
+    this.#lines = new Map()
     this.#tailing.clear()
+    const dirty = this.#dirty
+    this.#dirty = new Set()
+    for (const line of dirty) {
+      const fresh = { ...line, number: ++this.#number, position: 0 }
+      this.#lines.set(line.topic, fresh)
+      this.#dirty.add(fresh)
+    }
   }
 }
 

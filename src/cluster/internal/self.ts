@@ -3,12 +3,17 @@
  */
 import type * as Clock from "effect/Clock"
 
+/** Incarnations a node remembers to have been; what comes of earlier ones would be minutes late. */
+const maxFormer = 8
+
 export class Self {
   /** For people; two nodes with one name are told apart by their epochs. */
   readonly name: string
   readonly #clock: Clock.Clock
   readonly #newEpoch: () => string
   #epoch: string
+  /** What it was before, the last of it. */
+  #former: ReadonlyArray<string> = []
   /** Monotonic milliseconds. */
   #startedAt: number
 
@@ -25,6 +30,11 @@ export class Self {
     return this.#epoch
   }
 
+  /** Whether this node is, or was, this incarnation: its own words may come late. */
+  is(epoch: string): boolean {
+    return epoch === this.#epoch || this.#former.includes(epoch)
+  }
+
   get uptime(): number {
     return this.now() - this.#startedAt
   }
@@ -36,6 +46,7 @@ export class Self {
 
   /** The others think this node is gone: it begins anew. */
   reborn(): void {
+    this.#former = [this.#epoch, ...this.#former].slice(0, maxFormer)
     this.#epoch = this.#newEpoch()
     this.#startedAt = this.now()
   }

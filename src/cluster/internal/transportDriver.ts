@@ -150,7 +150,6 @@ export const make = (transport: Transport, options: TransportDriverOptions): Dri
           return Effect.forEach(topics, unsubscribe, { concurrency, discard: true })
         }).pipe(Effect.mapError(refused)),
       close: Effect.suspend(() => {
-        live.clear()
         const done = Deferred.makeUnsafe<void>()
         cleaned = done
         return Effect.ensuring(cleanUp(Array.from(held)), Deferred.succeed(done, undefined))

@@ -4,11 +4,10 @@
  * A change is one synchronous step. Subscribers are told at a flush, which compares the state with the one at the flush
  * before: the states are persistent, so both are at hand. While nobody subscribes nothing is collected.
  */
-import * as HashMap from "effect/HashMap"
 import type { Turn } from "../../internal/turn.ts"
 import { between, type Change, type Touched } from "../PresenceChange.ts"
 import type { LeaveReason } from "../PresenceEntry.ts"
-import type { Changed, PresenceState } from "../PresenceState.ts"
+import { type Changed, isEmpty, type PresenceState } from "../PresenceState.ts"
 
 /** One reader of one room, as the room sees it. */
 export interface Reader {
@@ -50,8 +49,12 @@ export class Room<U, M> {
     return this.#state
   }
 
+  get isRead(): boolean {
+    return this.#readers.size > 0
+  }
+
   get isEmpty(): boolean {
-    return this.#readers.size === 0 && HashMap.isEmpty(this.#state.users)
+    return !this.isRead && isEmpty(this.#state)
   }
 
   /** How many users have something to be told about. */

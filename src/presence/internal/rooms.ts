@@ -6,12 +6,15 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
+import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Turn from "../../internal/turn.ts"
 import type { Limits } from "../PresenceConfig.ts"
+import { isOwn } from "../PresenceDevice.ts"
 import { PresenceError } from "../PresenceError.ts"
 import * as State from "../PresenceState.ts"
+import { merge, rename, type Said, type Settling } from "../PresenceUnion.ts"
 import { Liveness } from "./liveness.ts"
 import { Room } from "./room.ts"
 
@@ -23,6 +26,19 @@ interface Options {
   readonly liveness: Liveness
   /** Has `flush` called once the batch window is over. */
   readonly flushLater: () => void
+  /** The epoch of this node; empty while it is alone. */
+  readonly self: () => string
+  /** Tells lines that begin here from those of other nodes. */
+  readonly name: string
+}
+
+/** Is told what changes of the devices of this node. */
+export interface Listener<U, M> {
+  readonly tell: (
+    room: string,
+    before: State.UserState<U, M> | undefined,
+    after: State.UserState<U, M> | undefined
+  ) => void
 }
 
 export class Rooms<U, M> {
@@ -31,15 +47,28 @@ export class Rooms<U, M> {
   #dirty = new Set<Room<U, M>>()
   #flushing = false
   #devices = 0
+  #past = 0
   #generation = 0
   #closed = false
+  #self: string
+  #listener: Listener<U, M> | undefined
 
   constructor(options: Options) {
     this.#options = options
+    this.#self = options.self()
   }
 
+  /** Rooms with a device of this node, or a reader. */
   get size(): number {
-    return this.#rooms.size
+    if (this.#listener === undefined) return this.#rooms.size
+    let size = 0
+    for (const room of this.#rooms.values()) if (room.isRead || room.state.own > 0) size++
+    return size
+  }
+
+  /** All rooms anything is known of. */
+  get states(): ReadonlyArray<readonly [identifier: string, state: State.PresenceState<U, M>]> {
+    return Array.from(this.#rooms, ([identifier, { state }]) => [identifier, state] as const)
   }
 
   get closed(): boolean {
@@ -48,25 +77,87 @@ export class Rooms<U, M> {
 
   /** The state of a room; that of an empty one when there is none. */
   state(identifier: string): State.PresenceState<U, M> {
-    return this.#rooms.get(identifier)?.state ?? State.empty(this.#options.limits.listCap)
+    return this.#rooms.get(identifier)?.state ?? State.empty(this.#options.limits.listCap, this.#self)
   }
 
   now(): State.Now {
     return this.#options.liveness.now()
   }
 
-  /** Changes a room in one step and tells whether there was anything to change. */
-  change(identifier: string, transition: (state: State.PresenceState<U, M>) => State.Changed<U, M>): boolean {
+  /** Since when what goes now is remembered for other nodes; not at all while there are none, or too much is. */
+  get memory(): State.Now | undefined {
+    return this.#remembers ? this.now() : undefined
+  }
+
+  get #remembers(): boolean {
+    return this.#listener !== undefined && this.#past < this.#options.limits.capacity
+  }
+
+  /** From here on the listener is told what changes of the devices of this node. */
+  connect(listener: Listener<U, M>): void {
+    this.#listener = listener
+  }
+
+  /** Another node has a device of this generation: later ones of this node are above it. */
+  observe(generation: number): void {
+    this.#generation = Math.max(this.#generation, generation)
+  }
+
+  /**
+   * Changes a room in one step and tells whether there was anything to change. Where it is not said about which users
+   * the change is, it may be about any.
+   */
+  change(
+    identifier: string,
+    users: ReadonlyArray<string> | undefined,
+    transition: (state: State.PresenceState<U, M>) => State.Changed<U, M>
+  ): boolean {
     if (this.#closed) return false
     const before = this.state(identifier)
     const changed = transition(before)
-    if (changed[0] === before) return false
+    const [after] = changed
+    if (after === before) return false
     const room = this.#room(identifier)
-    this.#devices += changed[0].devices - before.devices
+    this.#devices += after.own - before.own
+    this.#past += after.past - before.past
     room.commit(changed)
+    if (this.#listener !== undefined) {
+      for (const user of users ?? State.changedUsers(before, after)) {
+        this.#listener.tell(identifier, State.known(before, user), State.known(after, user))
+      }
+    }
     this.#announce(room)
     this.removeIfEmpty(room)
     return true
+  }
+
+  /** Takes in what other nodes say, by room. */
+  merge(said: ReadonlyMap<string, ReadonlyArray<Said<U, M>>>): void {
+    this.#settleName()
+    for (const [identifier, all] of said) {
+      const users: Array<string> = []
+      this.change(identifier, users, (state) => merge(state, all, this.#settling(users)))
+    }
+  }
+
+  #settling(users: Array<string>): Settling {
+    return {
+      now: this.now(),
+      remembers: this.#remembers,
+      next: () => ++this.#generation,
+      onOwn: (user) => void users.push(user)
+    }
+  }
+
+  /** This node may have another epoch than it had. */
+  #settleName(): void {
+    const self = this.#options.self()
+    if (self === this.#self) return
+    this.#self = self
+    for (const identifier of Array.from(this.#rooms.keys())) {
+      const users: Array<string> = []
+      this.change(identifier, users, (state) => rename(state, self, this.#settling(users)))
+    }
   }
 
   /** Lets a device appear; answers the generation it has if it is new, or why it may not. */
@@ -79,12 +170,15 @@ export class Rooms<U, M> {
     const devices = State.find(this.state(identifier), input.user.identifier)?.devices ?? []
     if (input.device.length === 0 || input.device.length > maxDeviceName)
       return refused({ reason: "badDevice", limit: maxDeviceName })
-    if (devices.every(({ device }) => device !== input.device)) {
-      if (devices.length >= limits.maxDevices) return refused({ reason: "tooManyDevices", limit: limits.maxDevices })
-      if (this.#devices >= limits.capacity) return refused({ reason: "full", limit: limits.capacity })
-    }
+    const old = devices.find(({ device }) => device === input.device)
+    if (old === undefined && devices.length >= limits.maxDevices)
+      return refused({ reason: "tooManyDevices", limit: limits.maxDevices })
+    if ((old === undefined || !isOwn(old)) && this.#devices >= limits.capacity)
+      return refused({ reason: "full", limit: limits.capacity })
     const generation = ++this.#generation
-    this.change(identifier, (state) => how(state, { ...input, generation }, this.now()))
+    const line = this.#listener && `${generation.toString(36)}-${this.#options.name}`
+    const appearance = { ...input, generation, line }
+    this.change(identifier, [input.user.identifier], (state) => how(state, appearance, this.now()))
     return Result.succeed(generation)
   }
 
@@ -100,12 +194,13 @@ export class Rooms<U, M> {
     this.#dirty.delete(room)
   }
 
-  /** Removes the devices whose time is over and counts them. */
+  /** Removes the devices of this node whose time is over and counts them. */
   expire(now: State.Now, timeToLive: number): number {
+    if (this.#listener !== undefined) this.#settleName()
     const before = this.#devices
     const ages = { timeToLive, gracePeriod: this.#options.limits.gracePeriod }
     for (const identifier of Array.from(this.#rooms.keys())) {
-      this.change(identifier, (state) => State.expire(state, now, ages))
+      this.change(identifier, undefined, (state) => State.expire(state, now, ages, this.#remembers ? now : undefined))
     }
     return before - this.#devices
   }
@@ -124,13 +219,14 @@ export class Rooms<U, M> {
     this.#rooms.clear()
     this.#dirty.clear()
     this.#devices = 0
+    this.#past = 0
   }
 
   #room(identifier: string): Room<U, M> {
     const existing = this.#rooms.get(identifier)
     if (existing !== undefined) return existing
     const { limits, turn } = this.#options
-    const room = new Room<U, M>(identifier, State.empty(limits.listCap), limits.maxBehind, turn)
+    const room = new Room<U, M>(identifier, State.empty(limits.listCap, this.#self), limits.maxBehind, turn)
     if (!this.#closed) this.#rooms.set(identifier, room)
     return room
   }
@@ -150,10 +246,12 @@ const refused = (fields: ConstructorParameters<typeof PresenceError>[0]) => Resu
 
 /** Makes rooms that are swept and flushed until the scope closes; then their readers end and nobody is present. */
 export const make = Effect.fnUntraced(function* <U, M>(
-  limits: Limits
+  limits: Limits,
+  self: () => string
 ): Effect.fn.Return<Rooms<U, M>, never, Scope.Scope> {
   const liveness = new Liveness(yield* Clock.Clock, limits.sweepInterval)
   const turn = yield* Turn.make
+  const name = Math.floor((yield* Random.next) * 36 ** 4).toString(36)
   const fork = yield* FiberSet.makeRuntime()
   const flush = Effect.andThen(
     Effect.sleep(limits.batchWindow),
@@ -161,7 +259,7 @@ export const make = Effect.fnUntraced(function* <U, M>(
   )
   const flushLater = () => void fork(flush)
   const rooms = yield* Effect.acquireRelease(
-    Effect.sync(() => new Rooms<U, M>({ limits, turn, liveness, flushLater })),
+    Effect.sync(() => new Rooms<U, M>({ limits, turn, liveness, flushLater, self, name })),
     (made) => Effect.sync(() => made.close())
   )
   const sweep = Effect.andThen(

@@ -32,8 +32,8 @@ export const hold = <U, M>(
       const discard = Scope.close(place, Exit.void)
       let holder: State.Holder = { ...named, generation: nobodys }
       const end = (ending: Ending) =>
-        rooms.change(room, (state) =>
-          ending === "lost" ? State.drop(state, holder, rooms.now()) : State.release(state, holder)
+        rooms.change(room, [holder.user], (state) =>
+          ending === "lost" ? State.drop(state, holder, rooms.now()) : State.release(state, holder, rooms.memory)
         )
       let gone = false
       const unlink = receiver?.onClose?.((ending) => {

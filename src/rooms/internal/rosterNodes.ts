@@ -3,18 +3,6 @@
  */
 import type { Peers } from "../../internal/peers.ts"
 
-/** Another node, as it was heard last. */
-export interface PeerNode {
-  readonly epoch: string
-  /** Milliseconds since it was last heard. */
-  readonly heardAgo: number
-  /** What it has said of itself has not arrived wholly, or it is leaving. */
-  readonly stale: boolean
-}
-
-/** A seam that tells of the nodes behind it: those that are up or leaving. */
-type Informed = Peers & { readonly nodes?: (() => ReadonlyArray<PeerNode>) | undefined }
-
 /** What the answer of a count says beside the number. */
 export interface Standing {
   /** Milliseconds since which something may have happened that is not known here. */
@@ -27,8 +15,7 @@ const current: Standing = { age: 0, staleNodes: [] }
 
 /** Where the knowledge of others stands; with nobody else there is nothing that could be missing. */
 export const standingOf = (peers: Peers | undefined): Standing => {
-  const informed: Informed | undefined = peers
-  const nodes = informed?.nodes?.() ?? []
+  const nodes = peers?.nodes() ?? []
   if (nodes.length === 0) return current
   const heard = nodes.filter(({ stale }) => !stale)
   return {

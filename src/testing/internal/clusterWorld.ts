@@ -72,6 +72,18 @@ export class World {
     }
   }
 
+  /** Wakes the next that is due, and often what is due on the same computer, before that takes its next step. */
+  #wakeNext(): void {
+    const first = this.#timers.pop()!
+    first.owner.due(first)
+    const together = this.draw() < 0.5
+    for (let next = this.#timers.next; together && next?.owner === first.owner && next.at <= this.now; ) {
+      this.#timers.pop()
+      next.owner.due(next)
+      next = this.#timers.next
+    }
+  }
+
   /** Lets everything happen until that time, or until it is done. */
   runUntil(time: number, isDone: () => boolean = () => false): void {
     for (;;) {
@@ -80,8 +92,7 @@ export class World {
       const next = this.#timers.next
       if (next === undefined || next.at > time) break
       this.now = Math.max(this.now, next.at)
-      this.#timers.pop()
-      next.owner.due(next)
+      this.#wakeNext()
     }
     this.now = Math.max(this.now, time)
   }

@@ -28,6 +28,9 @@ export interface Violation {
   readonly text: string
 }
 
+/** Milliseconds after which a lost message has been told as such, whatever has gone wrong meanwhile. */
+const foundWithin = 30_000
+
 type Message = Extract<Item, { readonly by: string }>
 type Told = Extract<Item, { readonly missed: number }>
 
@@ -155,7 +158,7 @@ class Reader {
     const gaps = this.#items.slice(span.from + 1, span.to).filter(isTold)
     // On its own node a message can only be lost because the reader is slow.
     const told = isLocal ? gaps.filter(({ reason }) => reason === "slow") : gaps
-    const text = `${by} ${messages.map(({ reached, seq }) => `#${seq} (${reached ?? "not acknowledged"})`).join(", ")}`
+    const text = `${by} on ${this.#lifeOf(first!)}: ${messages.map((one) => this.#textOf(one)).join(", ")}`
     if (told.length === 0) {
       const isTail = span.to === this.#items.length
       this.#found(isLocal ? "local" : isTail ? "lost tail" : "missing", text)
@@ -163,6 +166,10 @@ class Reader {
     }
     if (sumOf(told) < messages.length) this.#found("too few", `${text}: told of ${sumOf(told)}`)
     return messages.length
+  }
+
+  #textOf({ reached, sentAt, seq }: Publish): string {
+    return `#${seq} (${reached ?? "not acknowledged"}, ${((sentAt - this.#history.startedAt) / 1_000).toFixed(1)} s)`
   }
 
   #checkCounts(missing: number): void {
@@ -175,11 +182,14 @@ class Reader {
     if (told > possible) this.#found("too many", `told of ${told}, which are ${possible} at most`)
   }
 
-  /** What other nodes have published to the feed, and was not heard. */
+  /** How many messages of other nodes were not heard; what was lost shortly before may be told to this connection. */
   get #possible(): number {
+    const { beganAt, closedAt = Number.POSITIVE_INFINITY } = this.#connection
     let possible = 0
     for (const [by, said] of this.#history.publishes.get(this.#feed) ?? []) {
-      if (!this.#isLocal(said[0]!)) possible += said.length - (this.#lines.get(by)?.seqs.length ?? 0)
+      if (this.#isLocal(said[0]!)) continue
+      const some = said.filter(({ sentAt }) => sentAt > beganAt - foundWithin && sentAt < closedAt)
+      possible += some.length - (this.#lines.get(by)?.seqs.length ?? 0)
     }
     return possible
   }
@@ -203,4 +213,5 @@ export const check = (history: History): ReadonlyArray<Violation> => {
 }
 
 /** A violation as a line of text. */
-export const describe = ({ connection, feed, kind, text }: Violation): string => `${kind}: ${connection} in ${feed}: ${text}`
+export const describe = ({ connection, feed, kind, text }: Violation): string =>
+  `${kind}: ${connection} in ${feed}: ${text}`

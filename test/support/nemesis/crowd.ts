@@ -87,7 +87,9 @@ export class Client {
       failures = entered ? 0 : failures + 1
       if (closed()) return
       const told = /^retryInMs=(\d+)$/.exec(reason)?.[1]
-      await sleep(code === 1012 && told !== undefined ? Number(told) : draw() * Math.min(lastWait, firstWait * 2 ** failures))
+      await sleep(
+        code === 1012 && told !== undefined ? Number(told) : draw() * Math.min(lastWait, firstWait * 2 ** failures)
+      )
     }
   }
 
@@ -102,7 +104,7 @@ export class Client {
     const { codes, history, onProblem } = this.#shared
     const id = `${this.session}.${++this.#connections}`
     const query = new URLSearchParams({ id, session: this.session, user: this.user, rooms: this.rooms.join(",") })
-    const connection = history.connect(id, node.life!.id, this.rooms.flatMap(feedsOf))
+    const connection = history.connect(id, node.life!.id, this.rooms.flatMap(feedsOf), performance.now())
     const socket = new WebSocket(`ws://127.0.0.1:${node.port}/connect?${query}`, {
       handshakeTimeout: handshake,
       perMessageDeflate: false

@@ -29,6 +29,7 @@ export interface Connection {
   /** The run of a node it is connected to. */
   readonly life: string
   readonly feeds: ReadonlyArray<string>
+  readonly beganAt: number
   /** Since when it is in all feeds. */
   enteredAt: number | undefined
   closedAt: number | undefined
@@ -42,6 +43,8 @@ export interface Life {
 }
 
 export class History {
+  /** Where times begin for people. */
+  startedAt = 0
   readonly lives = new Map<string, Life>()
   readonly connections = new Map<string, Connection>()
   /** By feed and publisher, in order. */
@@ -53,9 +56,9 @@ export class History {
     return life
   }
 
-  connect(id: string, life: string, feeds: ReadonlyArray<string>): Connection {
+  connect(id: string, life: string, feeds: ReadonlyArray<string>, beganAt: number): Connection {
     const heard = new Map(feeds.map((feed) => [feed, []]))
-    const connection: Connection = { id, life, feeds, enteredAt: undefined, closedAt: undefined, heard }
+    const connection: Connection = { id, life, feeds, beganAt, enteredAt: undefined, closedAt: undefined, heard }
     this.connections.set(id, connection)
     return connection
   }

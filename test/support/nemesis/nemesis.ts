@@ -72,6 +72,10 @@ class Nemesis {
     this.crowd = new Crowd({ history, nodes: this.nodes, clients, rooms, rate, seed, onProblem })
   }
 
+  say(line: string): void {
+    this.options.log?.(`${seconds(performance.now() - this.history.startedAt)}: ${line}`)
+  }
+
   /** What is wrong with what nodes know. */
   async differences(): Promise<ReadonlyArray<string>> {
     const { crowd, nodes } = this
@@ -95,16 +99,18 @@ class Nemesis {
 
   async #do(fault: Fault): Promise<void> {
     const { bus, crowd, nodes } = this
-    this.options.log?.(describeFault(fault))
+    this.say(describeFault(fault))
     switch (fault.kind) {
       case "kill node": {
         await nodes[fault.node]!.kill()
         await sleep(pause.node)
-        return nodes[fault.node]!.start()
+        await nodes[fault.node]!.start()
+        return this.say(`${names[fault.node]} runs again`)
       }
       case "stop node": {
         this.stops.push(await nodes[fault.node]!.stop())
-        return nodes[fault.node]!.start()
+        await nodes[fault.node]!.start()
+        return this.say(`${names[fault.node]} runs again`)
       }
       case "freeze node": {
         nodes[fault.node]!.freeze()
@@ -114,7 +120,8 @@ class Nemesis {
       case "kill broker": {
         await bus.broker.kill()
         await sleep(pause.broker)
-        return bus.restart()
+        await bus.restart()
+        return this.say("the broker runs again")
       }
       case "freeze broker": {
         bus.broker.stall()
@@ -162,7 +169,6 @@ class Nemesis {
 /** Runs the test once and answers what was found. */
 export const runNemesis = async (options: Options): Promise<Report> => {
   const began = performance.now()
-  const log = options.log ?? (() => {})
   const faults = makeSchedule({ ...options, nodes: names.length })
   await using bus = await startBus(options.bus)
   await using nemesis = new Nemesis(options, bus)
@@ -172,12 +178,13 @@ export const runNemesis = async (options: Options): Promise<Report> => {
   await crowd.come()
   const [unready] = await untilNothing(startWithin, () => nemesis.differences())
   if (unready.length > 0) throw new Error(`the cluster did not come up: ${[...unready, ...problems].join("; ")}`)
-  log(`${crowd.clients.length} clients are on ${nodes.length} nodes after ${seconds(performance.now() - began)}`)
   const startedAfter = performance.now() - began
+  history.startedAt = performance.now()
+  nemesis.say(`${crowd.clients.length} clients are on ${nodes.length} nodes after ${seconds(startedAfter)}`)
 
   crowd.talk()
   await nemesis.rage(faults)
-  log("the last fault is over")
+  nemesis.say("the last fault is over")
   const [different, convergedAfter] = await untilNothing(convergeWithin, () => nemesis.differences())
   problems.push(...different.map((text) => `after ${seconds(convergedAfter)} still: ${text}`))
   crowd.beQuiet()

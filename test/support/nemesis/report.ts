@@ -31,6 +31,10 @@ export interface Found {
 
 export interface Report extends Found {
   readonly isGood: boolean
+  /** How often clients were told of a gap. */
+  readonly gaps: number
+  /** Messages that are said to have reached everyone. */
+  readonly acknowledged: number
   readonly summary: ReadonlyArray<string>
 }
 
@@ -58,7 +62,8 @@ export const reportOf = (found: Found): Report => {
     `converged    ${converged ? "" : "not "}${seconds(times.convergedAfter)} after the last fault, settled after ` +
       `${seconds(times.settledAfter)}; ${seconds(times.tookAll)} in all, checked in ${seconds(times.checkedIn)}${slowest}`
   ]
-  return { ...found, isGood: bad.length === 0, summary }
+  const acknowledged = said.filter(({ reached }) => reached === "everyone").length
+  return { ...found, isGood: bad.length === 0, gaps: gaps.length, acknowledged, summary }
 }
 
 /** What was found, one to a line, so many at most. */

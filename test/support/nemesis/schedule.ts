@@ -83,7 +83,8 @@ export const makeSchedule = ({ kinds = faultKinds, nodes, seconds, seed }: Sched
 
   for (let at = interval; at <= seconds * 1_000; at += interval) {
     if (bag.length === 0) bag = shuffle(draw, kinds)
-    for (const kind of bag) {
+    // What cannot be now waits for its turn, and another kind takes this one.
+    for (const kind of [...bag, ...shuffle(draw, kinds)]) {
       const fault = make(kind, at)
       if (fault === undefined) continue
       faults.push(fault)
@@ -99,6 +100,6 @@ export const makeSchedule = ({ kinds = faultKinds, nodes, seconds, seed }: Sched
 
 /** A fault in words. */
 export const describeFault = (fault: Fault): string => {
-  const where = "node" in fault ? ` ${fault.node}` : "share" in fault ? ` (${fault.share * 100} %)` : ""
-  return `${(fault.at / 1_000).toFixed(0)} s: ${fault.kind}${where}`
+  const { kind } = fault
+  return "node" in fault ? `${kind} ${fault.node}` : "share" in fault ? `${kind} (${fault.share * 100} %)` : kind
 }

@@ -37,11 +37,12 @@ const missingFrom = (names: ReadonlyArray<string>, others: ReadonlyArray<string>
   })
 }
 
+const some = (names: ReadonlyArray<string>): string =>
+  `${names.length} (${names.slice(0, 3).join(" ")}${names.length > 3 ? " …" : ""})`
+
 const differ = (what: string, seen: ReadonlyArray<string>, real: ReadonlyArray<string>): ReadonlyArray<string> => {
   const [ghosts, unknown] = [missingFrom(seen, real), missingFrom(real, seen)]
   if (ghosts.length === 0 && unknown.length === 0) return []
-  const some = (names: ReadonlyArray<string>) =>
-    `${names.length} (${names.slice(0, 3).join(" ")}${names.length > 3 ? " …" : ""})`
   return [`${what}: ${some(ghosts)} too many, ${some(unknown)} missing`]
 }
 
