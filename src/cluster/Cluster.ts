@@ -132,7 +132,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const says = () => ({ version: replicas.version, listens: links.digest })
   const nodes: Nodes = new Nodes({ control, self, context, heartbeat, missed, says })
   const replicas: Replicas = new Replicas({ control, nodes, self, later })
-  const links: Links = new Links({ bus, control, nodes, self, seal, turn, flights, namespace, heartbeat, context, later })
+  const links: Links = new Links({ bus, control, nodes, self, seal, turn, flights, namespace, context, later })
   const mails = new Mails(control)
   // Closed last: what was said goes out before the bus goes.
   yield* Effect.addFinalizer(() => flights.landed)

@@ -13,17 +13,13 @@ export interface Meta<out M> {
   readonly text: string
 }
 
-/** Who says something of a device, and what it follows on. */
-interface Claim {
+/** Who says something of a device. */
+export interface Claim {
   readonly device: string
   /** The node that says it and alone may change it, by its epoch; `undefined` for this one. */
   readonly owner: string | undefined
   /** Rises with every owner of the device, on whatever node; a late action of an earlier owner is recognised by it. */
   readonly generation: number
-  /** The same for all that has taken over one from the other; begins with whoever knew of nothing to take over. */
-  readonly line: string
-  /** The highest generation of the line its owner knew of before. */
-  readonly over: number
 }
 
 /** A device and what keeps it alive: a scope that holds it, its grace period, or its heartbeats. */
@@ -46,6 +42,8 @@ export interface Device<out M> extends Claim {
 
 /** Stands for a device that has gone, and hides what other nodes may still say of it. */
 export interface Grave extends Claim {
+  /** The highest generation it hides: what its owner knew of. */
+  readonly over: number
   readonly reason: LeaveReason
   readonly since: number
 }

@@ -13,7 +13,6 @@ import {
   type Device,
   type Grave,
   isGrave,
-  isNewer,
   isOwn,
   isShared,
   type Meta,
@@ -76,8 +75,6 @@ export interface Appearance<in out U, out M> {
   readonly device: string
   /** Above the generation of every device before it. */
   readonly generation: number
-  /** The line it begins, if there is nothing to take over. */
-  readonly line?: string | undefined
   readonly status: Status
   readonly meta: Meta<M>
 }
@@ -111,13 +108,10 @@ const appear = <U, M>(
   const own = old !== undefined && isOwn(old) ? old : undefined
   const stays = own !== undefined && !hold
   const generation = stays ? own.generation : appearance.generation
-  const last = stays || before === undefined ? own : newestOf(before, appearance.device, state.self)
   const device: Device<M> = {
     ...appearance,
     owner: undefined,
     generation,
-    line: last?.line ?? appearance.line ?? "",
-    over: stays ? own.over : (last?.generation ?? 0),
     entered: stays ? own.entered : (present(before)?.entered ?? generation),
     held: hold || (own?.held ?? false),
     heldAs: hold ? generation : (own?.heldAs ?? generation),
@@ -137,15 +131,6 @@ const appear = <U, M>(
 
 const nothing: ReadonlyArray<never> = []
 
-/** The last that is said of a device, whoever says it. */
-const newestOf = <U, M>(user: UserState<U, M>, device: string, self: string): Device<M> | Grave | undefined => {
-  let newest: Device<M> | Grave | undefined
-  for (const one of claims(user)) {
-    if (one.device === device && (newest === undefined || isNewer(one, newest, self))) newest = one
-  }
-  return newest
-}
-
 /** A scope takes hold of a device. It belongs to the newest: whoever held it before cannot touch it any more. */
 export const hold = <U, M>(state: PresenceState<U, M>, input: Appearance<U, M>, now: Now): Changed<U, M> =>
   appear(state, input, now, true)
@@ -160,15 +145,15 @@ export const set = <U, M>(state: PresenceState<U, M>, input: Appearance<U, M>, n
  */
 const graveOf = <U, M>(
   { hidden }: UserState<U, M>,
-  { device, generation, line, over, owner }: Device<M>,
+  { device, generation, owner }: Device<M>,
   reason: LeaveReason,
   memory: Now | undefined
 ): ReadonlyArray<Grave> => {
   if (memory === undefined) return nothing
   const others = hidden.filter((one) => one.device === device)
   if (others.length === 0 && reason !== "removed") return nothing
-  const highest = others.reduce((most, one) => Math.max(most, one.generation), over)
-  return [{ device, generation, line, over: highest, owner, reason, since: memory.at }]
+  const over = others.reduce((most, one) => Math.max(most, one.generation), 0)
+  return [{ device, generation, owner, over, reason, since: memory.at }]
 }
 
 const edit = <U, M>(

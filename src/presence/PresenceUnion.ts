@@ -2,14 +2,16 @@
  * What the nodes say together: takes what another node says of its devices into the state of a room, and settles what
  * this node says of the same ones.
  *
- * A device that two nodes have is one, that of the higher generation. A node whose own was taken over withdraws it,
- * silently. One whose own is merely older, as the other node did not know of it, takes a device that is alive over again:
- * after a start, or a partition, nodes do not know what a client had elsewhere, and here it is connected.
+ * A device that two nodes have is one, that of the higher generation; the other node withdraws its own, silently. Only
+ * where it is not sure that it has been taken over, and is alive here, this node takes it over again: the other one did
+ * not know this node when it took hold of it, as after a start, or says itself that the connection is lost. A node knows
+ * another once and for all, so that this ends.
  *
  * Taking in the same thing twice changes nothing, and the order in which things come does not matter once all have.
  */
 import type { Ref } from "../Ref.ts"
 import {
+  type Claim,
   claims,
   type Device,
   type Grave,
@@ -42,6 +44,8 @@ export interface Settling {
   readonly remembers: boolean
   /** A generation above every one that is known. */
   readonly next: () => number
+  /** Whether the owner knew this node when the device got its generation. */
+  readonly knew: (rival: Claim) => boolean
   /** Told of whom what this node says itself may be another than before. */
   readonly onOwn: (user: string) => void
 }
@@ -51,16 +55,16 @@ const settled = <M>(
   own: Device<M> | Grave,
   rivals: ReadonlyArray<Device<M> | Grave>,
   self: string,
-  { next, now, remembers }: Settling
+  { knew, next, now, remembers }: Settling
 ): ReadonlyArray<Device<M> | Grave> => {
   const newer = rivals.filter((rival) => isNewer(rival, own, self))
   if (isGrave(own)) return newer.length > 0 ? [] : [own]
   if (newer.length === 0) return own.moved ? [] : [own]
   const newest = newer.reduce((a, b) => (isNewer(a, b, self) ? a : b))
-  const isKnown = newer.some(({ line, over }) => line === own.line && own.generation <= over)
-  if (!own.moved && own.unstableSince === undefined && !isKnown) {
-    return [{ ...own, generation: next(), line: newest.line, over: newest.generation }]
-  }
+  const isOver = isGrave(newest)
+    ? own.generation <= newest.over
+    : newest.unstableSince === undefined && newer.some((rival) => !isGrave(rival) && knew(rival))
+  if (!own.moved && own.unstableSince === undefined && !isOver) return [{ ...own, generation: next() }]
   if (isGrave(newest) || !remembers) return []
   return own.moved ? [own] : [{ ...lost(own, now), lastSeen: own.lastSeen, moved: true }]
 }

@@ -124,6 +124,7 @@ describe("what a bus reports", () => {
         driver.now.emit("a", "2")
         assert.deepStrictEqual(ear.heard, ["2"])
         assert.deepInclude(yield* metricsNow, { refusals: 1 })
+        driver.onUnsubscribe = () => Effect.void
       })
     )
   )

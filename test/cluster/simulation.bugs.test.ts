@@ -75,7 +75,7 @@ describe("found by the simulation", () => {
       yield* cluster.network.crash
       yield* cluster.pass("100 millis")
       yield* publish(b!, "lost")
-      yield* cluster.network.late("b", "3 seconds")
+      yield* cluster.network.late("b", "1.7 seconds")
       yield* cluster.pass("3 seconds")
       yield* cluster.network.restart
       yield* cluster.pass("10 seconds")
@@ -220,6 +220,27 @@ describe("found by the simulation", () => {
       yield* publish(a!, "heard")
       yield* cluster.settle
       assert.deepStrictEqual(seen, ["gap 1", "heard"])
+    })
+  )
+
+  it.effect("whatever swallows a message and all that is told of it is noticed, be it ever so short", () =>
+    Effect.gen(function* () {
+      const cluster = yield* make(2)
+      const [a, b] = cluster.nodes
+      const seen = yield* listen(b!)
+      yield* cluster.network.partition("a", "b")
+      yield* publish(a!, "lost")
+      yield* cluster.pass("10 millis")
+      yield* cluster.heal
+      // Nothing but what is told of lost messages goes from one to the other at the beginning of a second.
+      for (let second = 1; second <= 6; second++) {
+        yield* cluster.pass(950 - (cluster.now % 1_000))
+        yield* cluster.network.partition("a", "b")
+        yield* cluster.pass("100 millis")
+        yield* cluster.heal
+      }
+      yield* cluster.settle
+      assert.deepStrictEqual(seen, ["gap 1"])
     })
   )
 })

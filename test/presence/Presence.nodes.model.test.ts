@@ -108,8 +108,13 @@ class System {
   now = 0
   places: Array<Place> = places.map((at) => start(this.cluster, at, 0))
   readonly slots: Array<Slot> = []
-  /** Devices that were set or removed: of those it is not said here what becomes of them. */
+  /**
+   * Devices that were set or removed, or tracked on two nodes that did not know of each other: it is not said here what
+   * becomes of them.
+   */
   readonly touched = new Set<string>()
+  /** Everybody knows everything. */
+  calm = false
 
   track({ device: name, meta: value, place: at, user: who }: Extract<Command, { _tag: "Track" }>): void {
     if (this.slots.length === mostSlots) return
@@ -118,6 +123,9 @@ class System {
     const connection = new FakeConnection(`c${this.slots.length}`)
     const tracking = on.chat.track(general, User.ref.make(who), { device: name, meta: value, as: connection })
     const session = Effect.runSync(Scope.provide(tracking, scope))
+    if (!this.calm && this.slots.some((slot) => slot.name === `${who} ${name}` && isHere(slot))) {
+      this.touched.add(`${who} ${name}`)
+    }
     this.slots.push({ on, name: `${who} ${name}`, connection, scope, session, isOpen: true })
   }
 
@@ -219,6 +227,7 @@ const check = (input: { readonly commands: ReadonlyArray<Command> }): void => {
   const system = new System()
   for (const command of input.commands) {
     system.run(command)
+    system.calm = command._tag === "Settle" && system.cluster.isWhole
     for (const { read } of system.places) read()
   }
   system.quiet()

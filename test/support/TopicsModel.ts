@@ -23,6 +23,8 @@ export const Command = Schema.TaggedUnion({
   Flush: {},
   /** The broker answers one of the commands it has, of this connection or an earlier one. */
   Answer: { slot },
+  /** What may be said is said, and the broker answers all it has been told over this connection. */
+  Settle: {},
   Connect: {},
   Disconnect: {},
   Refuse: { topic: Topic },
@@ -81,6 +83,8 @@ export class TopicsSystem {
         return this.#flush()
       case "Answer":
         return this.#answer(command.slot)
+      case "Settle":
+        return this.#settle()
       case "Connect":
         return this.#connect()
       case "Disconnect":
@@ -126,8 +130,7 @@ export class TopicsSystem {
     this.#refuses.clear()
     this.#connect()
     for (let round = 0; round < 12; round++) {
-      this.#flush()
-      while (this.#connection!.commands.length > 0) this.#answerFirst(this.#connection!)
+      this.#settle()
       this.#topics.retry()
       this.run({ _tag: "Release" })
       this.check()
@@ -222,8 +225,8 @@ export class TopicsSystem {
     this.#topics.done(command)
   }
 
-  #answerFirst(connection: Connection): void {
-    assert.strictEqual(connection, this.#connection)
-    this.#answer(0)
+  #settle(): void {
+    this.#flush()
+    while ((this.#connection?.commands.length ?? 0) > 0) this.#answer(0)
   }
 }

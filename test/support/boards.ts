@@ -26,6 +26,8 @@ const idOf = ({ key, owner }: Pick<Shared, "key" | "owner">) => `${owner} ${key}
 const sorted = (map: Iterable<readonly [string, unknown]>) =>
   Array.from(map, ([key, value]) => `${key}=${String(value).trim()}`).toSorted()
 
+const show = (some: ReadonlyArray<string>) => JSON.stringify(some).replaceAll(/x{5,}/g, "x…")
+
 export class Boards {
   readonly #boards = new Map<string, Board>()
   readonly #found: (problem: string) => void
@@ -52,6 +54,8 @@ export class Boards {
         for (const shared of table.others()) others.set(idOf(shared), shared.value as Value)
         const board: Board = { own: new Map(), unset: new Set(), others, table }
         this.#boards.set(by, board)
+        // A node that stops takes its entries out.
+        yield* Effect.addFinalizer(() => Effect.sync(() => board.own.forEach((_, key) => board.unset.add(key))))
         return board
       })
     )
@@ -92,7 +96,6 @@ export class Boards {
     const missing = expected.filter((one) => !actual.includes(one))
     const surplus = actual.filter((one) => !expected.includes(one))
     if (missing.length + surplus.length === 0) return
-    const show = (some: ReadonlyArray<string>) => JSON.stringify(some).replaceAll(/x{5,}/g, "x…")
     this.#found(`${what}: without ${show(missing)}, but with ${show(surplus)} (I8)`)
   }
 }

@@ -75,11 +75,6 @@ export class FakeNode implements Peers {
     this.#cluster = cluster
   }
 
-  /** Nothing here depends on what is known of nodes. */
-  nodes(): [] {
-    return []
-  }
-
   get epoch(): string {
     return `${this.name}.${this.#starts}`
   }
@@ -125,6 +120,9 @@ export class FakeNode implements Peers {
       ),
       { send: (to, letter) => void this.letters.push({ to, name, text: JSON.stringify(letter) }) }
     )
+
+  readonly nodes: Peers["nodes"] = () =>
+    Array.from(this.views, ([{ hasLeft }, { epoch }]) => ({ epoch, heardAgo: 0, stale: hasLeft }))
 
   readonly leave = Effect.sync(() => {
     this.hasLeft = true
@@ -221,6 +219,10 @@ export class FakeCluster {
 
   heal(): void {
     this.#cuts.clear()
+  }
+
+  get isWhole(): boolean {
+    return this.#cuts.size === 0
   }
 
   isCut(from: FakeNode, to: FakeNode): boolean {

@@ -102,11 +102,7 @@ type Place = ReturnType<typeof place>
 const keyOf = ({ key }: Place) => keys[key < 2 ? 0 : key - 2]!
 const nameOf = (where: Place) => `${where.channel} ${where.key < 2 ? 0 : where.key - 2}`
 
-const subscribe = Effect.fnUntraced(function* (
-  state: State,
-  node: Listening["node"],
-  where: Place
-) {
+const subscribe = Effect.fnUntraced(function* (state: State, node: Listening["node"], where: Place) {
   const { ledger } = state
   const { by } = yield* Life
   const channel = yield* channelOf(where.channel)
@@ -204,10 +200,7 @@ const acts: TestCluster.Spec<Services, State>["acts"] = {
   }
 }
 
-const onAll = Effect.fnUntraced(function* (
-  { cluster }: Run,
-  look: (node: Listening["node"]) => Effect.Effect<void>
-) {
+const onAll = Effect.fnUntraced(function* ({ cluster }: Run, look: (node: Listening["node"]) => Effect.Effect<void>) {
   for (const node of cluster.nodes) if (node.status === "up") yield* look(node)
 })
 
@@ -226,14 +219,14 @@ const checkKeys = (run: Run) =>
         const some = new Set(readers.filter(({ liveAt }) => liveAt !== undefined).map(({ key }) => key)).size
         const most = new Set(readers.map(({ key }) => key)).size
         const exit = fiber.pollUnsafe()
-        const keys = exit !== undefined && Exit.isSuccess(exit) ? exit.value.keys : -1
-        if (keys < some || keys > most) ledger.found(`${by} hears ${keys} keys, and has readers of ${some} to ${most} (I7)`)
+        const hears = exit !== undefined && Exit.isSuccess(exit) ? exit.value.keys : -1
+        if (hears < some || hears > most)
+          ledger.found(`${by} hears ${hears} keys, and has readers of ${some} to ${most} (I7)`)
       })
     )
   )
 
-const tell = ({ state }: Run) =>
-  state.ledger.problem === undefined ? Effect.void : Effect.fail(new Error(state.ledger.problem))
+const tell = ({ state }: Run) => (state.ledger.problem === undefined ? Effect.void : Effect.fail(state.ledger.problem))
 
 /** Notes which lives have ended. */
 const bury = ({ cluster, state }: Run) => {
@@ -287,7 +280,9 @@ const checkWorks = Effect.fnUntraced(function* (run: Run) {
     const fresh = reader.items.slice(before[index])
     const heard = fresh.filter(({ _tag }) => _tag === "Message").length
     if (heard !== nodes || heard !== fresh.length) {
-      ledger.found(`${reader.id} on ${reader.by} (${reader.key}): all is well, and it hears ${heard} of ${nodes} messages`)
+      ledger.found(
+        `${reader.id} on ${reader.by} (${reader.key}): all is well, and it hears ${heard} of ${nodes} messages`
+      )
     }
   }
 })
@@ -310,7 +305,9 @@ const checkIdle = Effect.fnUntraced(function* (run: Run) {
       const topics = (yield* cluster.network.subscribed(node.name)).filter((topic) => /\/(key|long)\//.test(topic))
       if (topics.length > 0) state.ledger.found(`${node.name} is idle and subscribes to ${topics.join(", ")} (I7)`)
       if (node.timers > idleTimers) state.ledger.found(`${node.name} is idle and waits for ${node.timers} timers (I7)`)
-      const sizes = yield* node.run(Effect.all([Effect.flatMap(Chat, ({ size }) => size), Effect.flatMap(Other, ({ size }) => size)]))
+      const sizes = yield* node.run(
+        Effect.all([Effect.flatMap(Chat, ({ size }) => size), Effect.flatMap(Other, ({ size }) => size)])
+      )
       if (sizes.some((size) => size > 0)) state.ledger.found(`${node.name} is idle and holds keys (I7)`)
     })
   )

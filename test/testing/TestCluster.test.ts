@@ -30,20 +30,22 @@ const statusesOf = (node: Node) =>
   )
 const publish = (text: string) => Effect.flatMap(Chat, (chat) => chat.publish(red, text))
 
+/** What two nodes log in two minutes. */
+const life = (seed: number) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const cluster = yield* make(seed)
+      yield* cluster.network.set({ loss: 0.3 })
+      yield* cluster.pass("1 minute")
+      yield* cluster.node("a").crash
+      yield* cluster.pass("1 minute")
+      return cluster.log
+    })
+  )
+
 describe("TestCluster.make", () => {
   it.effect("is the same for the same seed, and another for another", () =>
     Effect.gen(function* () {
-      const life = (seed: number) =>
-        Effect.scoped(
-          Effect.gen(function* () {
-            const cluster = yield* make(seed)
-            yield* cluster.network.set({ loss: 0.3 })
-            yield* cluster.pass("1 minute")
-            yield* cluster.node("a").crash
-            yield* cluster.pass("1 minute")
-            return cluster.log
-          })
-        )
       const [one, again, other] = [yield* life(1), yield* life(1), yield* life(2)]
       assert.isAbove(one.length, 4)
       assert.deepStrictEqual(one, again)
@@ -177,7 +179,10 @@ describe("TestCluster.make", () => {
       assert.deepStrictEqual(seen, ["one"])
       lines.unsubscribe()
       yield* cluster.pass("10 seconds")
-      assert.strictEqual(yield* b!.run(Effect.flatMap(Cluster.Cluster, ({ links }) => Effect.map(links, ({ keys }) => keys))), 0)
+      assert.strictEqual(
+        yield* b!.run(Effect.flatMap(Cluster.Cluster, ({ links }) => Effect.map(links, ({ keys }) => keys))),
+        0
+      )
     })
   )
 
@@ -205,7 +210,10 @@ describe("TestCluster.make", () => {
   it.effect("names of nodes differ, and there is one at least", () =>
     Effect.gen(function* () {
       for (const nodes of [0, 27, ["a", "a"], []]) {
-        assert.include(String(yield* Effect.exit(Effect.scoped(TestCluster.make({ nodes, layer })))), "nodes have to be")
+        assert.include(
+          String(yield* Effect.exit(Effect.scoped(TestCluster.make({ nodes, layer })))),
+          "nodes have to be"
+        )
       }
     })
   )
@@ -243,14 +251,23 @@ const counting: TestCluster.Spec<Chat, Array<string>> = {
   layer,
   state: () => [],
   acts: {
-    count: { args: (draw) => Math.floor(draw() * 10), run: ({ args, state }) => Effect.sync(() => state.push(`${args}`)) },
+    count: {
+      args: (draw) => Math.floor(draw() * 10),
+      run: ({ args, state }) => Effect.sync(() => state.push(JSON.stringify(args)))
+    },
     idle: { weight: 5, run: () => Effect.void }
   },
-  always: ({ state }) => (state.length < 3 ? Effect.void : Effect.fail(new RangeError(`counted ${state.length}`)))
+  always: ({ state }) => (state.length < 3 ? Effect.void : Effect.fail(`counted ${state.length}`))
 }
 
 const failure = <R, S>(spec: TestCluster.Spec<R, S>, options?: TestCluster.CheckOptions) =>
   Effect.flip(TestCluster.check(spec, { seed: 1, runs: 20, ...options }))
+
+const acting = (run: Effect.Effect<void, string>) => ({
+  ...counting,
+  always: () => Effect.void,
+  acts: { act: { run: () => run } }
+})
 
 describe("TestCluster.check", () => {
   it.effect("leaves out all acts that a failure does not need, and keeps the others as they were", () =>
@@ -280,7 +297,8 @@ describe("TestCluster.check", () => {
       const error = yield* failure({
         ...counting,
         faults: ["crash"],
-        always: ({ cluster }) => (cluster.nodes.every(({ status }) => status === "up") ? Effect.void : Effect.fail("gone"))
+        always: ({ cluster }) =>
+          cluster.nodes.every(({ status }) => status === "up") ? Effect.void : Effect.fail("gone")
       })
       assert.strictEqual(error.problem, "always: gone")
       assert.strictEqual(error.schedule.length, 1)
@@ -290,11 +308,6 @@ describe("TestCluster.check", () => {
 
   it.effect("an act that fails, dies or does not end fails the check", () =>
     Effect.gen(function* () {
-      const acting = (run: Effect.Effect<void, string>) => ({
-        ...counting,
-        always: () => Effect.void,
-        acts: { act: { run: () => run } }
-      })
       for (const [run, problem] of [
         [Effect.fail("no"), /act \{\}: no$/],
         [Effect.die(new Error("broken")), /act \{\}: broken$/],
@@ -332,7 +345,10 @@ describe("TestCluster.check", () => {
 
   it.effect("a layer that fails is told with the schedule", () =>
     Effect.gen(function* () {
-      const error = yield* failure({ ...counting, layer: () => Layer.effectDiscard(Effect.fail("no bus")) as never }, { runs: 1 })
+      const error = yield* failure(
+        { ...counting, layer: () => Layer.effectDiscard(Effect.fail("no bus")) as never },
+        { runs: 1 }
+      )
       assert.include(error.problem, "no bus")
       assert.isTrue(Exit.isFailure(yield* Effect.exit(Effect.fail(error))))
     })

@@ -32,7 +32,7 @@ export { type Options, probePrefix } from "./busOptions.ts"
 /** Topics without listeners that are kept subscribed for a while, at most. */
 const maxKept = 4096
 
-/** Milliseconds until a topic with listeners that was refused is tried again. */
+/** Milliseconds until what was refused, though it has to be, is tried again. */
 const retryRefused = 5000
 
 /** Milliseconds a connection has to have worked for the waits between attempts to begin anew. */
@@ -112,6 +112,14 @@ export const make = Effect.fnUntraced(function* (
   const release = later(times.release, maxKept)
   const retries = later(retryRefused)
   let retrying = false
+  const retryLater = () => {
+    if (retrying) return
+    retrying = true
+    retries.add(() => {
+      retrying = false
+      topics.retry()
+    })
+  }
   const topics = new Topics({
     onCommands: () => {
       if (flushing) return
@@ -120,16 +128,14 @@ export const make = Effect.fnUntraced(function* (
     },
     later: (task) => release.add(task),
     onThrow: (topic, defect) => report.threw(topic, defect),
-    onKept: (refusal) => report.kept(refusal),
+    onKept: (refusal) => {
+      report.kept(refusal)
+      retryLater()
+    },
     onRefused: (topic, refusal, first) => {
       report.refused(topic, refusal, first)
       if (topic === probeTopic) noProbes(refusal)
-      if (retrying) return
-      retrying = true
-      retries.add(() => {
-        retrying = false
-        topics.retry()
-      })
+      retryLater()
     }
   })
   // Alone in its command, so that no other topic is in the way of it.

@@ -39,6 +39,8 @@ export interface Topic {
   /** Ends its time without listeners; set while that runs. */
   keep: (() => void) | undefined
   refused: boolean
+  /** The broker refused to let go of it, and may still have it. */
+  held: boolean
 }
 
 /** Something to be said to the broker; `done` or `refused` has to follow, unless the connection is lost. */
@@ -58,7 +60,7 @@ export interface Options {
   readonly onThrow: (topic: string, defect: unknown) => void
   /** A topic with listeners was refused, for the first time since it was last subscribed or after that. */
   readonly onRefused: (topic: string, refusal: EventBusError, first: boolean) => void
-  /** The broker does not let go of topics nobody listens to. */
+  /** The broker does not let go of a topic nobody listens to. */
   readonly onKept: (refusal: EventBusError) => void
 }
 
@@ -71,9 +73,9 @@ export class Topics {
   readonly #topics = new Map<string, Topic>()
   /** Wanted and off: to be subscribed. */
   readonly #subscribes = new Set<Topic>()
-  /** Not wanted and on: to be unsubscribed. */
+  /** Not wanted, and on or held: to be unsubscribed. */
   readonly #unsubscribes = new Set<Topic>()
-  /** Refused, though they have listeners that were promised to hear again. */
+  /** Refused, though they have listeners that were promised to hear again, or none and are held. */
   readonly #refused = new Set<Topic>()
   #connected = false
   #connection = 0
@@ -149,6 +151,7 @@ export class Topics {
     for (const topic of this.#topics.values()) {
       topic.at = "off"
       topic.most = topic.company
+      topic.held = false
       this.#keepNoLonger(topic)
       if (topic.listeners.length === 0) this.#topics.delete(topic.name)
       for (const listener of topic.listeners) listeners.push(listener)
@@ -183,13 +186,16 @@ export class Topics {
     if (command.verb === "unsubscribe") {
       for (const topic of command.topics) {
         topic.at = "off"
-        this.#wantOrForget(topic)
+        topic.most = topic.company
+        topic.held = false
+        this.#again(topic)
       }
       return
     }
     for (const topic of command.topics) {
       topic.at = "on"
       topic.most = topic.company
+      topic.held = false
       topic.refused = false
       if (topic.listeners.length === 0) this.#abandon(topic)
     }
@@ -200,24 +206,24 @@ export class Topics {
   refused(command: Command, refusal: EventBusError): void {
     if (!this.#ends(command)) return
     const { topics, verb } = command
-    for (const topic of topics) topic.at = "off"
-    if (verb === "unsubscribe") {
-      for (const topic of topics) this.#wantOrForget(topic)
-      return this.#options.onKept(refusal)
-    }
-    if (topics.length > 1) {
-      for (const topic of topics) {
-        topic.most = Math.ceil(topics.length / 2)
-        this.#wantOrForget(topic)
+    const alone = topics.length === 1
+    for (const topic of topics) {
+      topic.at = "off"
+      topic.most = alone ? topic.company : Math.ceil(topics.length / 2)
+      if (verb === "unsubscribe") topic.held = true
+      if (!alone) this.#again(topic)
+      else if (verb === "subscribe") this.#refuse(topic, refusal)
+      else if (topic.listeners.length > 0) this.#want(topic)
+      else {
+        this.#refused.add(topic)
+        this.#options.onKept(refusal)
       }
-      return
     }
-    for (const topic of topics) this.#refuse(topic, refusal)
   }
 
-  /** Tries once more what was refused and has listeners. */
+  /** Tries once more what was refused. */
   retry(): void {
-    for (const topic of this.#refused) this.#want(topic)
+    for (const topic of this.#refused) this.#again(topic)
   }
 
   #refuse(topic: Topic, refusal: EventBusError): void {
@@ -225,7 +231,7 @@ export class Topics {
     const waiting = topic.listeners.filter(({ hearing }) => hearing === "waiting")
     topic.listeners = topic.listeners.filter(({ hearing }) => hearing !== "waiting")
     const first = !topic.refused
-    if (topic.listeners.length === 0) this.#topics.delete(topic.name)
+    if (topic.listeners.length === 0) this.#again(topic)
     else {
       topic.refused = true
       this.#refused.add(topic)
@@ -246,7 +252,16 @@ export class Topics {
   }
 
   #create(name: string, company: number): Topic {
-    const topic: Topic = { name, listeners: [], at: "off", company, most: company, keep: undefined, refused: false }
+    const topic: Topic = {
+      name,
+      listeners: [],
+      at: "off",
+      company,
+      most: company,
+      keep: undefined,
+      refused: false,
+      held: false
+    }
     this.#topics.set(name, topic)
     return topic
   }
@@ -257,9 +272,14 @@ export class Topics {
     this.#options.onCommands()
   }
 
-  #wantOrForget(topic: Topic): void {
-    if (topic.listeners.length === 0) this.#topics.delete(topic.name)
-    else this.#want(topic)
+  /** A topic is off; what is to become of it depends on who listens now. */
+  #again(topic: Topic): void {
+    if (topic.listeners.length > 0) return this.#want(topic)
+    this.#subscribes.delete(topic)
+    this.#refused.delete(topic)
+    if (!topic.held) return void this.#topics.delete(topic.name)
+    this.#unsubscribes.add(topic)
+    this.#options.onCommands()
   }
 
   /** A topic is without listeners. It stays subscribed for a while: somebody may come back. */
@@ -270,11 +290,7 @@ export class Topics {
         this.#unsubscribes.add(topic)
         this.#options.onCommands()
       })
-    } else if (topic.at === "off") {
-      this.#subscribes.delete(topic)
-      this.#refused.delete(topic)
-      this.#topics.delete(topic.name)
-    }
+    } else if (topic.at === "off") this.#again(topic)
   }
 
   #keepNoLonger(topic: Topic): void {

@@ -38,8 +38,12 @@ export class Control {
   /** By topic, what this turn has told. */
   #pending = new Map<string, Array<string>>()
   #inbox: Scope.Closeable | undefined
+  /** Packets told to all so far. */
+  #told = 0
   /** Something that was told to all may be missing. */
   onGap: () => void = () => {}
+  /** A node has told something to all; what it tells so is numbered. */
+  onNumber: (from: string, number: number) => void = () => {}
   /** Messages of channels that are for this node alone. */
   onParcel: (topic: string, event: BusEvent) => void = () => {}
 
@@ -51,9 +55,13 @@ export class Control {
     this.#handlers.set(kind, handler)
   }
 
+  get #all(): string {
+    return `${this.#options.namespace}/nodes`
+  }
+
   /** Tells all other nodes. */
   tell(kind: string, word: Schema.Json): void {
-    this.#say(`${this.#options.namespace}/nodes`, kind, word)
+    this.#say(this.#all, kind, word)
   }
 
   /** Tells one other node, by its incarnation. */
@@ -81,7 +89,8 @@ export class Control {
     this.#pending = new Map()
     for (const [topic, lines] of pending) {
       for (const some of chunked(lines, bus.maxPayload)) {
-        const payload = seal.pack(topic, { from: self.epoch }, some)
+        const header = { from: self.epoch, ...(topic === this.#all && { first: ++this.#told }) }
+        const payload = seal.pack(topic, header, some)
         flights.start(topic, payload, undefined)
       }
     }
@@ -89,8 +98,8 @@ export class Control {
 
   /** Hears the others until the scope closes. */
   get start(): Effect.Effect<void, never, Scope.Scope> {
-    const { bus, namespace } = this.#options
-    const topic = `${namespace}/nodes`
+    const { bus } = this.#options
+    const topic = this.#all
     return Effect.andThen(
       this.#heard(bus.subscribe(topic, (event) => this.#receive(topic, event))),
       Effect.acquireRelease(this.moveIn, () =>
@@ -135,7 +144,7 @@ export class Control {
     if (Predicate.isString(packet)) {
       return Metric.withAttributes(envelopesRefused, { reason: packet }).updateUnsafe(1, context)
     }
-    const { from } = packet.header
+    const { first = 0, from } = packet.header
     if (self.is(from)) return
     for (const line of packet.lines) {
       const end = line.indexOf("\t")
@@ -144,6 +153,7 @@ export class Control {
       if (handler !== undefined && word !== undefined) handler(from, word.value)
       else Metric.withAttributes(envelopesRefused, { reason: "malformed" }).updateUnsafe(1, context)
     }
+    if (first > 0) this.onNumber(from, first)
   }
 }
 

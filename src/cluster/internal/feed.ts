@@ -40,8 +40,8 @@ const maxOrigins = 1_024
 export class Feed {
   readonly #options: FeedOptions
   readonly #lines = new Map<string, Line.LineState>()
-  /** Origins that told how far they were when this node listened already. */
-  readonly #vague = new Set<string>()
+  /** Origins that were asked how far they were, and answered, before this node listened. */
+  readonly #sure = new Set<string>()
   /** Since when it hears; undefined while it is being set up. */
   #since: number | undefined
   /** The bus was out of reach when it was set up. */
@@ -84,7 +84,6 @@ export class Feed {
     if (first > 1 && this.#since !== undefined && this.#stateOf(origin) === undefined) {
       // Nobody knows which of those before were published since this node listens.
       this.#lose(0)
-      this.#vague.add(origin)
     }
     for (let index = 0; index < lines.length; index++) {
       const arrival = Line.arrive(this.#stateOf(origin), line, first + index)
@@ -116,22 +115,27 @@ export class Feed {
     if (!this.#lines.has(origin) && this.#lines.size >= maxOrigins) {
       const oldest = this.#lines.keys().next().value!
       this.#lines.delete(oldest)
-      this.#vague.delete(oldest)
+      this.#sure.delete(oldest)
     }
     this.#lines.set(origin, state)
   }
 
-  /** An origin says where its line stands; its last message was published so many milliseconds before. */
-  stands(origin: string, line: number, position: number, age: number): void {
+  /**
+   * An origin says where its line stands, as an answer or of itself; its last message was published so many milliseconds
+   * before.
+   */
+  stands(origin: string, line: number, position: number, age: number, isAnswer: boolean): void {
     const { later, patience, self } = this.#options
-    if (this.#since === undefined) return this.#keep(origin, Line.begin(this.#lines.get(origin), line, position))
+    if (this.#since === undefined) {
+      if (isAnswer) this.#sure.add(origin)
+      return this.#keep(origin, Line.begin(this.#lines.get(origin), line, position))
+    }
     if (this.#stateOf(origin) !== undefined) {
       if (this.#isBehind(origin, line, position)) later(patience, () => this.#giveUp(origin, line, position))
       return
     }
     // Nobody has told before this node listened where the line stood: something may be missing, or nothing.
     if (position > 0 && age < self.now() - this.#since) this.#lose(0)
-    this.#vague.add(origin)
     this.#keep(origin, Line.begin(undefined, line, position))
   }
 
@@ -150,7 +154,9 @@ export class Feed {
 
   /** Messages of an origin are missing. Of one that told too late how far it was, some may be older than this feed. */
   #miss(origin: string, missed: number): void {
-    this.#lose(this.#vague.delete(origin) ? 0 : missed)
+    const isExact = this.#sure.has(origin) || this.#isYoung(origin)
+    this.#sure.add(origin)
+    this.#lose(isExact ? missed : 0)
   }
 
   /** Something of a node may be missing that is not there any more to say so. */

@@ -33,8 +33,6 @@ export interface LinksOptions {
   readonly turn: Turn
   readonly flights: Flights
   readonly namespace: string
-  /** Milliseconds between two heartbeats. */
-  readonly heartbeat: number
   readonly context: Context.Context<never>
   readonly later: (millis: number, task: () => void) => void
 }
@@ -64,7 +62,7 @@ export class Links {
       interest: this.#interest,
       standOf: (topic) => this.#outgoing.standOf(topic),
       formerStandOf: (topic) => this.#outgoing.formerStandOf(topic),
-      onStand: (from, stand) => this.#onStand(from, stand),
+      onStand: (from, stand) => this.#onStand(from, stand, true),
       onUnanswered: (topic) => this.#feeds.get(topic)?.doubt(),
       topics: () => this.#topics.all,
       listensTo: (topic) => this.#feeds.has(topic)
@@ -76,11 +74,10 @@ export class Links {
         if (event._tag === "Up") this.#asks.meet(event.node.epoch, event.returned)
         else if (event._tag === "Down") this.#interest.removeNode(event.node.epoch)
       },
-      // What has swallowed a heartbeat may have swallowed a last message and all that was told of it.
-      onBeat: (epoch, { listens }, isHole) => {
-        if (isHole) this.#asks.ask(this.#topics.all, [epoch])
-        this.#asks.compare(epoch, listens)
-      },
+      onBeat: (epoch, { listens }) => this.#asks.compare(epoch, listens),
+      // It may have been said how far a line is, of which the last message is missing as well.
+      onHole: (epoch) => this.#asks.ask(this.#topics.all, [epoch]),
+      onEnd: () => this.#outgoing.flush(),
       onReborn: (former) => {
         this.#outgoing.clear(former)
         this.#askAll()
@@ -219,11 +216,11 @@ export class Links {
 
   #onTail(from: string, word: unknown): void {
     if (!Array.isArray(word)) return
-    for (const tail of (word as ReadonlyArray<unknown>).filter(isStand)) this.#onStand(from, tail)
+    for (const tail of (word as ReadonlyArray<unknown>).filter(isStand)) this.#onStand(from, tail, false)
   }
 
-  #onStand(from: string, [topic, line, position, age]: Stand): void {
-    this.#feeds.get(topic)?.stands(from, line, position, age)
+  #onStand(from: string, [topic, line, position, age]: Stand, isAnswer: boolean): void {
+    this.#feeds.get(topic)?.stands(from, line, position, age, isAnswer)
   }
 
   /** Tells tails until the scope closes. */

@@ -36,8 +36,11 @@ export interface Said {
 /** What is told of other nodes, in the step in which it is known. */
 export interface Listener {
   readonly onEvent?: (event: State.NodeEvent) => void
-  /** A heartbeat of a node, and whether heartbeats before it have not arrived. */
-  readonly onBeat?: (epoch: string, said: Said, isHole: boolean) => void
+  readonly onBeat?: (epoch: string, said: Said) => void
+  /** Something that a node has told to all has not arrived. */
+  readonly onHole?: (epoch: string) => void
+  /** This incarnation is about to end: what it has said goes out in its name. */
+  readonly onEnd?: () => void
   /** This node has a new incarnation; the old one is gone for everybody. */
   readonly onReborn?: (former: string) => void
 }
@@ -51,9 +54,8 @@ export class Nodes {
   #state = State.empty
   #sweptAt: number
   #beatAt = Number.NEGATIVE_INFINITY
-  #beats = 0
-  /** The number of the last heartbeat of each node that is up. */
-  readonly #lastBeats = new Map<string, number>()
+  /** The number of the last that each node has told to all. */
+  readonly #numbers = new Map<string, number>()
   #leaving = false
   #warned = new Set<string>()
 
@@ -67,6 +69,7 @@ export class Nodes {
       forgetAfter: Math.max(600_000, heartbeat * missed * 4)
     }
     control.onGap = () => this.beat()
+    control.onNumber = (from, number) => this.#onNumber(from, number)
     control.on("beat", (from, word) => this.#onBeat(from, word))
     control.on("bye", (from) => this.#commit(State.left(this.#state, from, self.now())))
   }
@@ -112,7 +115,7 @@ export class Nodes {
     metrics.nodes.updateUnsafe(this.up.length + 1, this.#options.context)
     for (const event of events) {
       this.#log(event)
-      if (event._tag === "Down") this.#lastBeats.delete(event.node.epoch)
+      if (event._tag === "Down") this.#numbers.delete(event.node.epoch)
       for (const listener of this.#listeners) listener.onEvent?.(event)
     }
   }
@@ -141,16 +144,14 @@ export class Nodes {
     if (word.name === self.name) this.#warnOfNamesake(from)
     // Whoever is new need not wait for the next heartbeat to know this node.
     if (isNew && this.isUp(from)) this.beat()
-    const isHole = this.#isHole(from, word.number)
-    for (const listener of this.#listeners) listener.onBeat?.(from, word, isHole)
+    for (const listener of this.#listeners) listener.onBeat?.(from, word)
   }
 
-  /** Where heartbeats are missing, other things are. */
-  #isHole(from: string, number: number): boolean {
-    if (!this.isUp(from)) return false
-    const last = this.#lastBeats.get(from) ?? number
-    this.#lastBeats.set(from, Math.max(last, number))
-    return number > last + 1
+  #onNumber(from: string, number: number): void {
+    if (!this.isUp(from)) return
+    const last = this.#numbers.get(from) ?? number
+    this.#numbers.set(from, Math.max(last, number))
+    if (number > last + 1) for (const listener of this.#listeners) listener.onHole?.(from)
   }
 
   #warnOfNamesake(epoch: string): void {
@@ -164,7 +165,7 @@ export class Nodes {
     if (this.#leaving) return
     const { control, says, self } = this.#options
     this.#beatAt = self.now()
-    const said: Beat = { name: self.name, number: ++this.#beats, uptime: Math.round(self.uptime), ...says() }
+    const said: Beat = { name: self.name, uptime: Math.round(self.uptime), ...says() }
     control.tell("beat", { ...said })
   }
 
@@ -185,6 +186,8 @@ export class Nodes {
   #rebirth(): void {
     const { context, control, self } = this.#options
     const former = self.epoch
+    for (const listener of this.#listeners) listener.onEnd?.()
+    control.flush()
     self.reborn()
     Effect.runForkWith(context)(
       Effect.andThen(
@@ -220,15 +223,12 @@ export class Nodes {
 
 interface Beat extends Said {
   readonly name: string
-  readonly number: number
   readonly uptime: number
 }
 
 const isBeat = (word: unknown): word is Beat =>
   Predicate.hasProperty(word, "name") &&
   Predicate.isString(word.name) &&
-  Predicate.hasProperty(word, "number") &&
-  Number.isSafeInteger(word.number) &&
   Predicate.hasProperty(word, "uptime") &&
   Number.isFinite(word.uptime) &&
   Predicate.hasProperty(word, "version") &&

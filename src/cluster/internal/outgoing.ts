@@ -23,8 +23,6 @@ export interface OutgoingOptions {
   readonly self: Self
   readonly turn: Turn
   readonly namespace: string
-  /** Milliseconds between two heartbeats. */
-  readonly heartbeat: number
   readonly context: Context.Context<never>
 }
 
@@ -43,8 +41,6 @@ interface Line {
   /** What this turn has published. */
   pending: Array<string>
   done: Array<Done> | undefined
-  /** How many times its end is still to be told. */
-  tails: number
 }
 
 /** What goes to one node in a turn. */
@@ -62,10 +58,6 @@ interface Former {
 /** Topics whose positions are remembered, at most, and at least for so long without a publish. */
 const maxLines = 100_000
 const forgetAfter = 600_000
-/** How many times the end of a line is told: soon, and once more when a heartbeat is due since. */
-const tailsTold = 2
-/** How much later than they should be heartbeats may go out, in milliseconds. */
-const late = 1_000
 
 export class Outgoing {
   readonly #options: OutgoingOptions
@@ -113,8 +105,7 @@ export class Outgoing {
       position: 0,
       usedAt: 0,
       pending: [],
-      done: undefined,
-      tails: 0
+      done: undefined
     }
     this.#lines.set(topic, line)
     return line
@@ -133,7 +124,6 @@ export class Outgoing {
 
   #used(line: Line): void {
     line.usedAt = this.#options.self.now()
-    line.tails = tailsTold
     this.#tailing.add(line)
     this.#lines.delete(line.topic)
     this.#lines.set(line.topic, line)
@@ -221,17 +211,11 @@ export class Outgoing {
     return [number, position, Math.round(this.#options.self.now() - usedAt)]
   }
 
-  /** The ends of lines that were used a moment ago. */
+  /** The ends of lines that were used since the last time. */
   tails(): ReadonlyArray<Stand> {
-    const { heartbeat, self } = this.#options
-    const now = self.now()
-    const tails: Array<Stand> = []
-    for (const line of this.#tailing) {
-      // What swallows a message and both tails lasts so long that it swallows a heartbeat, and that is noticed.
-      if (line.tails < tailsTold && now - line.usedAt < heartbeat + late) continue
-      tails.push([line.topic, ...this.standOf(line.topic)])
-      if (--line.tails === 0) this.#tailing.delete(line)
-    }
+    const now = this.#options.self.now()
+    const tails = Array.from(this.#tailing, ({ topic }): Stand => [topic, ...this.standOf(topic)])
+    this.#tailing.clear()
     if (this.#former !== undefined && now - this.#former.since >= forgetAfter) this.#former = undefined
     for (const line of this.#lines.values()) {
       if (now - line.usedAt < forgetAfter || line.pending.length > 0) break
@@ -246,18 +230,11 @@ export class Outgoing {
     return line && [this.#former!.epoch, [topic, ...this.#stand(line)]]
   }
 
-  /** Everything begins anew: nobody knows this node's lines any more, but for what they still miss of the former. */
+  /** Everything begins anew: nobody knows this node's lines, but for what is missing of those of this incarnation. */
   clear(epoch: string): void {
     this.#former = { epoch, lines: this.#lines, since: this.#options.self.now() }
     this.#lines = new Map()
     this.#tailing.clear()
-    const dirty = this.#dirty
-    this.#dirty = new Set()
-    for (const line of dirty) {
-      const fresh = { ...line, number: ++this.#number, position: 0 }
-      this.#lines.set(line.topic, fresh)
-      this.#dirty.add(fresh)
-    }
   }
 }
 

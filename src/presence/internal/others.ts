@@ -12,21 +12,23 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { Mail, Peers, Shared, Table } from "../../internal/peers.ts"
-import { claims, type Device, type Grave, isOwn, type UserState } from "../PresenceDevice.ts"
+import { type Claim, claims, type Device, type Grave, isOwn, type UserState } from "../PresenceDevice.ts"
 import * as State from "../PresenceState.ts"
 import { abandon, type Said } from "../PresenceUnion.ts"
+import { Acquaintances } from "./acquaintances.ts"
 import { type Letter, letterSchema, toJson } from "./letters.ts"
 import type { Check } from "./meta.ts"
 import * as metrics from "./metrics.ts"
 import type { Rooms } from "./rooms.ts"
 import * as Told from "./told.ts"
 
-/** An entry every node has as long as it is there: where it goes, the node has gone. */
+/** The entry every node has as long as it is there: whom it has met. Where it goes, the node has gone. */
 const marker = "node"
 
 interface Options<E, U, M> extends Told.Kinds<E, U, M> {
   readonly rooms: Rooms<U, M>
   readonly check: Check<M>
+  readonly peers: Peers
   /** Counts and logs what could not be read. */
   readonly refuse: (what: "entry" | "letter", from: string, count: number) => void
 }
@@ -41,6 +43,7 @@ export class Others<E, U, M> {
   readonly #options: Options<E, U, M>
   readonly #read: ReturnType<typeof Told.makeRead<E, U, M>>
   readonly #decode: (letter: unknown) => Result.Result<ReturnType<typeof letterSchema<E, U, M>>["Type"], unknown>
+  readonly #acquaintances = new Acquaintances()
   #table: Table | undefined
   #mail: Mail | undefined
   /** Entries of this node. */
@@ -56,7 +59,7 @@ export class Others<E, U, M> {
   begin(table: Table, mail: Mail): void {
     this.#table = table
     this.#mail = mail
-    table.set(marker, true)
+    table.set(marker, {})
     this.receive(Array.from(table.others()))
   }
 
@@ -74,12 +77,22 @@ export class Others<E, U, M> {
     }
   }
 
+  /** Whether the owner of a device knew this node when the device got its generation. */
+  knew(rival: Claim): boolean {
+    return this.#acquaintances.knew(rival)
+  }
+
   /** Takes in what others have said, all of a room in one step. */
   receive(changes: ReadonlyArray<Shared>): void {
-    const { refuse, rooms } = this.#options
-    const gone = new Set(
-      changes.flatMap(({ key, owner, value }) => (key === marker && value === undefined ? [owner] : []))
-    )
+    const { peers, refuse, rooms } = this.#options
+    const gone = new Set<string>()
+    this.#acquaintances.be(peers.epoch)
+    for (const { key, owner, value } of changes) {
+      if (key !== marker) continue
+      if (value === undefined) gone.add(owner)
+      if (this.#acquaintances.hear(owner, value, rooms.generation))
+        this.#table?.set(marker, this.#acquaintances.toJson())
+    }
     const unread = new Map<string, number>()
     const byRoom = new Map<string, Array<Said<U, M>>>()
     const { at } = rooms.now()
@@ -170,7 +183,7 @@ const left = new WeakMap<Peers, Map<string, Scope.Closeable>>()
 export const connect = Effect.fnUntraced(function* <E, U, M>(
   peers: Peers,
   name: string,
-  options: Omit<Options<E, U, M>, "refuse">
+  options: Omit<Options<E, U, M>, "peers" | "refuse">
 ): Effect.fn.Return<Others<E, U, M>, never, Scope.Scope> {
   const context = yield* Effect.context()
   const refuse = (what: "entry" | "letter", from: string, count: number) => {
@@ -178,7 +191,7 @@ export const connect = Effect.fnUntraced(function* <E, U, M>(
     const log = Effect.logWarning(`of presence ${name}, this node cannot read what another says: ${what} × ${count}`)
     Effect.runForkWith(context)(Effect.annotateLogs(log, { epoch: from }))
   }
-  const others = new Others<E, U, M>({ ...options, refuse })
+  const others = new Others<E, U, M>({ ...options, peers, refuse })
   const table = `presence/${name}`
   const before = left.get(peers) ?? new Map<string, Scope.Closeable>()
   left.set(peers, before)

@@ -6,7 +6,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
-import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Turn from "../../internal/turn.ts"
@@ -28,12 +27,10 @@ interface Options {
   readonly flushLater: () => void
   /** The epoch of this node; empty while it is alone. */
   readonly self: () => string
-  /** Tells lines that begin here from those of other nodes. */
-  readonly name: string
 }
 
-/** Is told what changes of the devices of this node. */
-export interface Listener<U, M> {
+/** Knows the other nodes, and is told what changes of the devices of this one. */
+export interface Listener<U, M> extends Pick<Settling, "knew"> {
   readonly tell: (
     room: string,
     before: State.UserState<U, M> | undefined,
@@ -98,6 +95,11 @@ export class Rooms<U, M> {
     this.#listener = listener
   }
 
+  /** The highest generation so far, of this node or another. */
+  get generation(): number {
+    return this.#generation
+  }
+
   /** Another node has a device of this generation: later ones of this node are above it. */
   observe(generation: number): void {
     this.#generation = Math.max(this.#generation, generation)
@@ -145,6 +147,7 @@ export class Rooms<U, M> {
       now: this.now(),
       remembers: this.#remembers,
       next: () => ++this.#generation,
+      knew: (rival) => this.#listener?.knew(rival) ?? true,
       onOwn: (user) => void users.push(user)
     }
   }
@@ -176,9 +179,7 @@ export class Rooms<U, M> {
     if ((old === undefined || !isOwn(old)) && this.#devices >= limits.capacity)
       return refused({ reason: "full", limit: limits.capacity })
     const generation = ++this.#generation
-    const line = this.#listener && `${generation.toString(36)}-${this.#options.name}`
-    const appearance = { ...input, generation, line }
-    this.change(identifier, [input.user.identifier], (state) => how(state, appearance, this.now()))
+    this.change(identifier, [input.user.identifier], (state) => how(state, { ...input, generation }, this.now()))
     return Result.succeed(generation)
   }
 
@@ -251,7 +252,6 @@ export const make = Effect.fnUntraced(function* <U, M>(
 ): Effect.fn.Return<Rooms<U, M>, never, Scope.Scope> {
   const liveness = new Liveness(yield* Clock.Clock, limits.sweepInterval)
   const turn = yield* Turn.make
-  const name = Math.floor((yield* Random.next) * 36 ** 4).toString(36)
   const fork = yield* FiberSet.makeRuntime()
   const flush = Effect.andThen(
     Effect.sleep(limits.batchWindow),
@@ -259,7 +259,7 @@ export const make = Effect.fnUntraced(function* <U, M>(
   )
   const flushLater = () => void fork(flush)
   const rooms = yield* Effect.acquireRelease(
-    Effect.sync(() => new Rooms<U, M>({ limits, turn, liveness, flushLater, self, name })),
+    Effect.sync(() => new Rooms<U, M>({ limits, turn, liveness, flushLater, self })),
     (made) => Effect.sync(() => made.close())
   )
   const sweep = Effect.andThen(

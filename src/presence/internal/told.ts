@@ -26,10 +26,7 @@ export const DeviceName = Schema.String.check(Schema.isMinLength(1), Schema.isMa
 /** Far from the end of what can be counted, so that nobody can bring the others there. */
 const Generation = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 52 }))
 
-const Line = Schema.String.check(Schema.isMaxLength(32))
 const Alive = Schema.Tuple([
-  Generation,
-  Line,
   Generation,
   Generation,
   Status,
@@ -37,7 +34,7 @@ const Alive = Schema.Tuple([
   Schema.Finite,
   Schema.Unknown
 ])
-const Gone = Schema.Tuple([Generation, Line, Generation, LeaveReason])
+const Gone = Schema.Tuple([Generation, Generation, LeaveReason])
 
 /** Names a device among all of a presence. */
 export const keyOf = (room: string, user: string, device: string): string => JSON.stringify([room, user, device])
@@ -48,22 +45,13 @@ const aliveness = ({ held, unstableSince }: Device<unknown>) =>
 /** What others are told of a device. */
 export const toJson = <M>(one: Device<M> | Grave): Schema.Json =>
   isGrave(one)
-    ? [one.generation, one.line, one.over, one.reason]
-    : [
-        one.generation,
-        one.line,
-        one.over,
-        one.entered,
-        one.status,
-        aliveness(one),
-        one.lastSeen,
-        JSON.parse(one.meta.text) as Schema.Json
-      ]
+    ? [one.generation, one.over, one.reason]
+    : [one.generation, one.entered, one.status, aliveness(one), one.lastSeen, JSON.parse(one.meta.text) as Schema.Json]
 
 /** Whether others are told the same of both. */
 export const isSame = <M>(a: Device<M> | Grave, b: Device<M> | Grave): boolean => {
-  if (a.generation !== b.generation || a.line !== b.line || a.over !== b.over) return false
-  if (isGrave(a) || isGrave(b)) return isGrave(a) && isGrave(b) && a.reason === b.reason
+  if (a.generation !== b.generation) return false
+  if (isGrave(a) || isGrave(b)) return isGrave(a) && isGrave(b) && a.reason === b.reason && a.over === b.over
   return a.status === b.status && a.meta.text === b.meta.text && aliveness(a) === aliveness(b)
 }
 
@@ -91,18 +79,16 @@ export const makeRead = <E, U, M>(kinds: Kinds<E, U, M>) => {
     const read = entry(value)
     if (Result.isFailure(read)) return undefined
     const one = read.success
-    const [generation, line, over] = one
-    if (one.length === 4) return { device, owner, generation, line, over, reason: one[3], since: now }
-    const [, , , entered, status, state, lastSeen, json] = one
+    const [generation, second] = one
+    if (one.length === 3) return { device, owner, generation, over: second, reason: one[2], since: now }
+    const [, , status, state, lastSeen, json] = one
     const decoded = meta(json)
     if (Result.isFailure(decoded)) return undefined
     return {
       device,
       owner,
       generation,
-      line,
-      over,
-      entered,
+      entered: second,
       status,
       meta: { value: decoded.success, text: JSON.stringify(json) },
       held: state === "held",

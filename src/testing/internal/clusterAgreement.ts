@@ -40,8 +40,11 @@ export const disagreement = (nodes: ReadonlyArray<ClusterNode<Cluster>>): string
     for (const { epoch, name } of views) {
       if (!seen.includes(epoch)) return `node ${view.name} does not see node ${name}`
     }
-    const strange = view.nodes.find(({ epoch, status }) => status !== "down" && views.every((other) => other.epoch !== epoch))
-    if (strange !== undefined) return `node ${view.name} takes ${strange.name} (${strange.epoch}) to be up, which is gone`
+    const strange = view.nodes.find(
+      ({ epoch, status }) => status !== "down" && views.every((other) => other.epoch !== epoch)
+    )
+    if (strange !== undefined)
+      return `node ${view.name} takes ${strange.name} (${strange.epoch}) to be up, which is gone`
     const stale = view.nodes.find(({ status, stale: isStale }) => status === "up" && isStale)
     if (stale !== undefined) return `node ${view.name} does not know what node ${stale.name} has said`
   }

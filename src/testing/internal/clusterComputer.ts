@@ -12,8 +12,8 @@ import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import * as References from "effect/References"
 import * as Scheduler from "effect/Scheduler"
+import type { Draw } from "./clusterDraw.ts"
 import type { Timer } from "./clusterTimers.ts"
-import type { Draw, World } from "./clusterWorld.ts"
 
 /** What wall clocks begin with: 1 January 2030. */
 const beginning = 1_893_456_000_000
@@ -21,9 +21,22 @@ const beginning = 1_893_456_000_000
 /** Lines of its log that are kept. */
 const mostLogged = 1_000
 
+/** What is around computers. */
+export interface Surroundings {
+  /** Monotonic milliseconds. */
+  readonly now: number
+  /** Timers a computer waits for. */
+  readonly timers: (of: Computer) => number
+  readonly sleep: (timer: Timer<Computer>) => void
+  /** To be called when a computer has something to do. */
+  readonly wake: (computer: Computer) => void
+}
+
+const nanos = (millis: number): bigint => BigInt(Math.round(millis * 1_000_000))
+
 export class Computer {
   readonly name: string
-  readonly #world: World
+  readonly #world: Surroundings
   #turns: Array<() => void> = []
   /** What was due while it was held up. */
   #overdue: Array<Timer<Computer>> = []
@@ -35,7 +48,7 @@ export class Computer {
   /** What effects are given to run on it. */
   readonly context: Context.Context<never>
 
-  constructor(name: string, world: World, draw: Draw) {
+  constructor(name: string, world: Surroundings, draw: Draw) {
     this.name = name
     this.#world = world
     this.context = Context.empty().pipe(
@@ -114,7 +127,6 @@ export class Computer {
 
   #clock(): Clock.Clock {
     const wall = () => beginning + this.#world.now + this.skew
-    const nanos = (millis: number) => BigInt(Math.round(millis * 1_000_000))
     const monotonic = () => nanos(this.#world.now)
     return {
       currentTimeMillisUnsafe: wall,

@@ -4,8 +4,8 @@
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type * as MemoryBus from "../../cluster/MemoryBus.ts"
+import { type Draw, pick } from "./clusterDraw.ts"
 import type { ClusterNode } from "./clusterNode.ts"
-import type { Draw } from "./clusterWorld.ts"
 
 /** Something that goes wrong in a drawn schedule. */
 export type Fault =
@@ -37,8 +37,6 @@ export interface Target {
   readonly split: (groups: ReadonlyArray<ReadonlyArray<string>>) => Effect.Effect<void>
 }
 
-const pick = <A>(draw: Draw, some: ReadonlyArray<A>): A => some[Math.floor(draw() * some.length)]!
-
 /** From a moment to somewhat longer than it takes until a node is taken for gone. */
 const aWhile = (draw: Draw): number => Math.floor(pick(draw, [300, 3_000, 14_000]) * (0.2 + 0.8 * draw()))
 
@@ -60,7 +58,9 @@ export const drawFault: Record<Fault, (draw: Draw, names: ReadonlyArray<string>)
     const node = pick(draw, names)
     return thenPart(now("stop", { node }), 50 + aWhile(draw), "start", { node })
   },
-  freeze: (draw, names) => [now("freeze", { node: pick(draw, names), millis: pick(draw, [300, 2_000, 5_000, 15_000]) })],
+  freeze: (draw, names) => [
+    now("freeze", { node: pick(draw, names), millis: pick(draw, [300, 2_000, 5_000, 15_000]) })
+  ],
   jump: (draw, names) => [now("jump", { node: pick(draw, names), minutes: pick(draw, [-60, 60]) })],
   split: (draw, names) => {
     const group = names.filter(() => draw() < 0.5)
@@ -73,12 +73,7 @@ export const drawFault: Record<Fault, (draw: Draw, names: ReadonlyArray<string>)
   },
   noise: (draw) => {
     const some = () => pick(draw, [0, 0, 0.05, 0.3])
-    return thenPart(
-      now("noise", { loss: some(), duplication: some(), reorder: some() }),
-      aWhile(draw),
-      "calm",
-      {}
-    )
+    return thenPart(now("noise", { loss: some(), duplication: some(), reorder: some() }), aWhile(draw), "calm", {})
   },
   slow: (draw) => thenPart(now("noise", { latency: pick(draw, [50, 400]) }), aWhile(draw), "calm", {}),
   stall: (draw, names) => {
@@ -87,10 +82,15 @@ export const drawFault: Record<Fault, (draw: Draw, names: ReadonlyArray<string>)
   },
   outage: (draw) => thenPart(now("brokerCrash", {}), aWhile(draw), "brokerStart", {}),
   disconnect: (draw, names) => {
-    const who: Schema.Json = draw() < 0.5 ? {} : { node: pick(draw, names) }
+    const who = draw() < 0.5 ? undefined : pick(draw, names)
     const late = names.filter(() => draw() < 0.5)
     const refused = draw() < 0.3 ? 2 : 0
-    return thenPart(now("disconnect", { ...who, late, refused }), aWhile(draw), "noLonger", { late })
+    return thenPart(
+      now("disconnect", { ...(who !== undefined && { node: who }), late, refused }),
+      aWhile(draw),
+      "noLonger",
+      { late }
+    )
   }
 }
 

@@ -15,7 +15,8 @@ import type { Node, Options, TestCluster } from "../TestClusterSpec.ts"
 import { disagreement } from "./clusterAgreement.ts"
 import { ClusterNode } from "./clusterNode.ts"
 import { names } from "./clusterSchedule.ts"
-import { drawFrom, World } from "./clusterWorld.ts"
+import { drawFrom } from "./clusterDraw.ts"
+import { World } from "./clusterWorld.ts"
 
 const defaults: MemoryBus.Options = { latency: { min: 1, max: 5 }, answer: { min: 1, max: 3 } }
 const flawless: MemoryBus.Faults = { latency: 0, answer: 0, loss: 0, duplication: 0, reorder: 0, echo: true }
@@ -52,7 +53,9 @@ export const simulate = Effect.fnUntraced(function* <R, RIn>(
   const { layer, network: faults, nodes: wanted = 3, seed = 0 } = options
   const calm: MemoryBus.Faults = { ...flawless, ...defaults, ...faults }
   const world = new World(drawFrom(seed))
-  const services = Context.omit(Scope.Scope)(yield* Effect.context<Exclude<RIn, EventBus> | Scope.Scope>()) as Context.Context<never>
+  const services = Context.omit(Scope.Scope)(
+    yield* Effect.context<Exclude<RIn, EventBus> | Scope.Scope>()
+  ) as Context.Context<never>
   const outside = world.computer("network")
   const network = yield* Effect.provideContext(MemoryBus.make({ ...defaults, ...faults }), outside.context)
 
@@ -61,10 +64,7 @@ export const simulate = Effect.fnUntraced(function* <R, RIn>(
     platform
   )
   const runUntil = (time: number, isDone?: () => boolean) =>
-    settleTurns.pipe(
-      Effect.andThen(Effect.sync(() => world.runUntil(time, isDone))),
-      Effect.andThen(settleTurns)
-    )
+    settleTurns.pipe(Effect.andThen(Effect.sync(() => world.runUntil(time, isDone))), Effect.andThen(settleTurns))
   const finish = <A, E>(node: ClusterNode<R | Cluster>, fiber: Fiber.Fiber<A, E>): Effect.Effect<A, E> => {
     const isOver = () => fiber.pollUnsafe() !== undefined || node.status === "down"
     return Effect.flatMap(runUntil(world.now + patience, isOver), () => {
@@ -113,9 +113,7 @@ export const simulate = Effect.fnUntraced(function* <R, RIn>(
 
   const pass = (duration: Duration.Input) => Effect.suspend(() => runUntil(world.now + millisOf(duration)))
   const log = () =>
-    made
-      .flatMap((node) => node.log)
-      .toSorted((one, other) => Number.parseFloat(one) - Number.parseFloat(other))
+    made.flatMap((node) => node.log).toSorted((one, other) => Number.parseFloat(one) - Number.parseFloat(other))
 
   const self: TestCluster<R> = {
     seed,
@@ -136,7 +134,9 @@ export const simulate = Effect.fnUntraced(function* <R, RIn>(
     split: (...groups) => {
       const groupOf = (name: string) => groups.find((group) => group.includes(name)) ?? [name]
       const apart = made.flatMap(({ name: from }) =>
-        made.flatMap(({ name: to }) => (groupOf(from) === groupOf(to) || groupOf(from).includes(to) ? [] : [[from, to] as const]))
+        made.flatMap(({ name: to }) =>
+          groupOf(from) === groupOf(to) || groupOf(from).includes(to) ? [] : [[from, to] as const]
+        )
       )
       return Effect.andThen(
         network.heal(),
@@ -170,6 +170,7 @@ export const simulate = Effect.fnUntraced(function* <R, RIn>(
 
 export const makeCluster = <R, RIn>(
   options: Options<R, RIn>
-): Effect.Effect<TestCluster<R>, never, Scope.Scope | Exclude<RIn, EventBus>> => Effect.map(simulate(options), ({ cluster }) => cluster)
+): Effect.Effect<TestCluster<R>, never, Scope.Scope | Exclude<RIn, EventBus>> =>
+  Effect.map(simulate(options), ({ cluster }) => cluster)
 
 const millisOf = (duration: Duration.Input): number => Duration.toMillis(Duration.fromInputUnsafe(duration))

@@ -4,7 +4,7 @@
  */
 import type * as Schema from "effect/Schema"
 import { allFaults, drawFault, type Fault } from "./clusterFaults.ts"
-import { type Draw, drawFrom } from "./clusterWorld.ts"
+import { type Draw, drawFrom, pick } from "./clusterDraw.ts"
 
 /** One thing that is done. */
 export interface Item {
@@ -66,16 +66,14 @@ export const drawSchedule = (seed: number, options: ScheduleOptions): Schedule =
   for (let count = 0; count < length; count++) {
     at += pause(draw)
     if (draw() < faultRate) {
-      const fault = faults[Math.floor(draw() * faults.length)]!
-      for (const { act, after, args } of drawFault[fault](draw, nodes)) {
+      for (const { act, after, args } of drawFault[pick(draw, faults)](draw, nodes)) {
         items.push({ at: at + after, node: undefined, act, args })
       }
       continue
     }
     let left = draw() * sum
     const act = acts.find(({ weight }) => (left -= weight) < 0) ?? acts[0]!
-    const node = nodes[Math.floor(draw() * nodes.length)]!
-    items.push({ at, node, act: act.name, args: act.args?.(draw) ?? {} })
+    items.push({ at, node: pick(draw, nodes), act: act.name, args: act.args?.(draw) ?? {} })
   }
   return { seed, nodes, items: items.toSorted((one, other) => one.at - other.at) }
 }

@@ -4,27 +4,14 @@
  * Time passes only when no computer has anything left to do, so that a run takes as long as its steps. What waits for a
  * promise or a timer of the platform is not seen from here.
  */
-import { Computer } from "./clusterComputer.ts"
+import { Computer, type Surroundings } from "./clusterComputer.ts"
+import { type Draw, drawFrom } from "./clusterDraw.ts"
 import { type Timer, Timers } from "./clusterTimers.ts"
-
-/** Draws numbers in [0, 1). */
-export type Draw = () => number
-
-/** Numbers from a seed (mulberry32). */
-export const drawFrom = (seed: number): Draw => {
-  let state = Math.imul(seed + 1, 0x9e3779b1)
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 /** Turns without time passing after which the world is taken never to come to rest. */
 const mostTurns = 1_000_000
 
-export class World {
+export class World implements Surroundings {
   readonly draw: Draw
   readonly #timers = new Timers<Computer>()
   /** Those that have something to do. */
@@ -76,8 +63,8 @@ export class World {
   #wakeNext(): void {
     const first = this.#timers.pop()!
     first.owner.due(first)
-    const together = this.draw() < 0.5
-    for (let next = this.#timers.next; together && next?.owner === first.owner && next.at <= this.now; ) {
+    if (this.draw() < 0.5) return
+    for (let next = this.#timers.next; next?.owner === first.owner && next.at <= this.now;) {
       this.#timers.pop()
       next.owner.due(next)
       next = this.#timers.next

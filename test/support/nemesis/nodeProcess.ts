@@ -119,7 +119,10 @@ export class NodeProcess implements AsyncDisposable {
       return this.#problem(`printed ${line}`)
     }
     if (said.port !== undefined) return onPort(said.port)
-    const text = [said.message].flat().map(String).join(" ")
+    const text = [said.message]
+      .flat()
+      .map((part) => (typeof part === "string" ? part : JSON.stringify(part)))
+      .join(" ")
     const isLoud = said.level !== "INFO" && said.level !== "DEBUG" && said.level !== "TRACE"
     const isExpected = said.level === "WARN" && expected.some((pattern) => pattern.test(text))
     if (isLoud && !isExpected) this.#problem(`logged ${said.level}: ${text} ${said.cause ?? ""}`.trim())
