@@ -60,7 +60,12 @@ export class Crowd {
         if (started === total) return
         const room = this.rooms[Math.floor(started++ / members)]!
         const near = far === undefined || room.members.length < far.near
-        const client = new Client({ port: near ? port : far.port, dialect: dialects[dialect], room: room.name, events: this.#eventsOf(room) })
+        const client = new Client({
+          port: near ? port : far.port,
+          dialect: dialects[dialect],
+          room: room.name,
+          events: this.#eventsOf(room)
+        })
         room.members.push(client)
       }
       this.#onJoined = (client) => {

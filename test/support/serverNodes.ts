@@ -26,8 +26,8 @@ export class Hall extends Ref.Entity<Hall>()("Hall") {}
 
 const events = { said: Schema.String }
 export const HallApi = RoomApi.make("hall", { key: Hall, events, member: Schema.String })
-export type HallRooms = Rooms.Rooms<Hall, typeof events, string>
-export type HallRoom = Room.Room<Hall, typeof events, string>
+type HallRooms = Rooms.Rooms<Hall, typeof events, string>
+type HallRoom = Room.Room<Hall, typeof events, string>
 export type HallOptions = Rooms.Options<Hall, typeof events, string>
 
 /** What goes over a desk: words, and what is said in halls. */
