@@ -282,19 +282,19 @@ describe("channels over nodes", () => {
   )
 })
 
-describe("a secret", () => {
-  const start = (isLocal: boolean | undefined, secret?: Redacted.Redacted | "unsigned") =>
-    Layer.build(
-      Cluster.layer({ namespace: "test", secret }).pipe(
-        Layer.provide(
-          Layer.effect(
-            EventBus.EventBus,
-            Effect.map(EventBus.EventBus, (bus) => ({ ...bus, isLocal }))
-          ).pipe(Layer.provide(SimpleBus.make().node("a")))
-        )
+const start = (isLocal: boolean | undefined, secret?: Redacted.Redacted | "unsigned") =>
+  Layer.build(
+    Cluster.layer({ namespace: "test", secret }).pipe(
+      Layer.provide(
+        Layer.effect(
+          EventBus.EventBus,
+          Effect.map(EventBus.EventBus, (bus) => ({ ...bus, isLocal }))
+        ).pipe(Layer.provide(SimpleBus.make().node("a")))
       )
-    ).pipe(Effect.exit, inVirtualTime)
+    )
+  ).pipe(Effect.exit, inVirtualTime)
 
+describe("a secret", () => {
   it.effect("SEC15: is demanded where the bus leaves this machine, or may", () =>
     Effect.gen(function* () {
       for (const isLocal of [false, undefined]) {

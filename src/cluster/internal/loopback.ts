@@ -10,7 +10,7 @@ export const isLoopback = (host: string): boolean =>
 
 /** The host of `host:port` or a URL. */
 export const hostOf = (address: string): string => {
-  if (/^unix:/.test(address)) return "/"
+  if (address.startsWith("unix:")) return "/"
   const text = address.includes("://") ? address : `tcp://${address}`
   return URL.canParse(text) ? new URL(text).hostname : ""
 }
