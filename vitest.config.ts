@@ -20,7 +20,7 @@ const project = (name: string, include: Array<string>, exclude: Array<string> = 
     exclude,
     globals: false,
     retry: 0,
-    testTimeout: 20_000,
+    testTimeout: 60_000,
     hookTimeout: 20_000,
     env: { NODE_OPTIONS: `--conditions=${condition}` }
   }

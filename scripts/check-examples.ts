@@ -11,7 +11,9 @@ import { list, read } from "./source.ts"
 const shown: ReadonlyArray<readonly [page: string, file: string]> = [
   ["README.md", "examples/chat.ts"],
   ["docs/testing.md", "examples/testing/seats.ts"],
-  ["docs/testing.md", "examples/testing/seats.test.ts"]
+  ["docs/testing.md", "examples/testing/seats.test.ts"],
+  ["docs/testing.md", "examples/testing/prices.ts"],
+  ["docs/testing.md", "examples/testing/prices.test.ts"]
 ]
 
 const folder = path.join(root, ".examples")

@@ -9,7 +9,7 @@ import { parseArgs } from "node:util"
 import { type BusName, missingFor } from "../test/support/nemesis/brokers.ts"
 import { runNemesis } from "../test/support/nemesis/nemesis.ts"
 import { findings } from "../test/support/nemesis/report.ts"
-import { type FaultKind, faultKinds } from "../test/support/nemesis/schedule.ts"
+import { allKinds, type FaultKind } from "../test/support/nemesis/schedule.ts"
 
 const { values } = parseArgs({
   // `npm run` and people put it in front of options.
@@ -39,10 +39,10 @@ const numberOf = (name: string, text: string | undefined): number | undefined =>
   if (text === undefined || Number(text) > 0 || text === "0") return text === undefined ? undefined : Number(text)
   return exitWith(`--${name} is a number, not ${text}`)
 }
-const isKind = (name: string): name is FaultKind => faultKinds.some((kind) => kind === name)
+const isKind = (name: string): name is FaultKind => allKinds.some((kind) => kind === name)
 const kinds = values.kinds
   ?.split(",")
-  .map((name) => (isKind(name) ? name : exitWith(`--kinds are some of ${faultKinds.join(", ")}`)))
+  .map((name) => (isKind(name) ? name : exitWith(`--kinds are some of ${allKinds.join(", ")}`)))
 
 // Processes it has started end with it.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130))

@@ -4,6 +4,8 @@
  * This file says what users see and binds it to scopes; what a change means is `PresenceState.ts`, and who is told
  * when is `internal/rooms.ts`. It knows nothing of sockets: of the connection a device is tracked for it hears only that
  * it is gone, and how. Whoever calls says who the user is, so it must be the authenticated principal.
+ *
+ * With other nodes it is one presence on all of them; what they tell each other is `internal/others.ts`.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -105,11 +107,17 @@ export interface Tracked<M> {
 }
 
 /**
- * Knows who is present in which room, on this node and in memory.
+ * Knows who is present in which room, in memory: on this node, or in the whole cluster.
  *
  * A user with several devices is one entry, which enters with the first device and leaves with the last. Every call is
  * one step, in effect when it returns. What has nobody present and nobody reading leaves nothing behind. After the end
  * of the service nobody is present, and calls change nothing.
+ *
+ * In a cluster each device belongs to the node it was tracked or set on, which alone decides whether it is alive. What
+ * is read comes from what this node has heard, and never waits for another; once nothing is on its way, it is the same
+ * everywhere. A device that is tracked under the same name on another node moves there, and its user has neither left
+ * nor entered. When a node is down its devices are gone in one step (`"dropped"`); those of a node that stops are
+ * unstable until then.
  */
 export interface Presence<E, U, M> {
   readonly [TypeId]: typeof TypeId
@@ -138,10 +146,16 @@ export interface Presence<E, U, M> {
    * Sets status and metadata of a device, which then lives by signs of life.
    *
    * These are `set`, `update` and `heartbeat`; it goes between `timeToLive` and `timeToLive + sweepInterval` after the
-   * last. A device that is tracked stays tracked. Fails when it is refused, and nothing has changed then.
+   * last. A device that is tracked stays tracked, on whatever node; any other is this node's from then on. Fails when it
+   * is refused, and nothing has changed then.
    */
   readonly set: (room: Ref<E>, user: Ref<U>, fields: Fields<M>) => Effect.Effect<void, PresenceError>
-  /** Changes a device that is present. Answers false, and creates nothing, when there is none. Fails when refused. */
+  /**
+   * Changes a device that is present. Answers false, and creates nothing, when there is none. Fails when refused.
+   *
+   * Here and below, a device of another node is changed there, in its own time: that node is asked at most once, and
+   * true says no more than that it was.
+   */
   readonly update: (room: Ref<E>, user: Ref<U>, fields: Edit<M> & DeviceOption) => Effect.Effect<boolean, PresenceError>
   /** Renews `timeToLive` of a device that is present. Answers false, and creates nothing, when there is none. */
   readonly heartbeat: (room: Ref<E>, user: Ref<U>, options?: DeviceOption) => Effect.Effect<boolean>
@@ -155,7 +169,8 @@ export interface Presence<E, U, M> {
    * Removes the devices of all rooms whose time is over and answers how many they were.
    *
    * These are the devices that live by signs of life and gave none for `maxAge` (`timeToLive` by default), and those
-   * whose grace period is over; never one that is tracked. Runs by itself every `sweepInterval`.
+   * whose grace period is over; never one that is tracked, nor one of another node. Runs by itself every
+   * `sweepInterval`.
    */
   readonly cleanup: (maxAge?: Duration.Input) => Effect.Effect<number>
   /**
@@ -178,7 +193,7 @@ export interface Presence<E, U, M> {
    * with the service.
    */
   readonly occupancy: (room: Ref<E>) => Stream.Stream<Occupancy>
-  /** Counts the rooms this node holds anything for: somebody present, or somebody reading. */
+  /** Counts the rooms this node holds anything for: somebody present on this node, or somebody reading. */
   readonly size: Effect.Effect<number>
 }
 
@@ -195,6 +210,9 @@ export interface Options<E, U, M> extends Bounds, Users<U, M> {
 
 /**
  * Makes a presence that lives until its scope closes; then readers end and nobody is present.
+ *
+ * Built on a `Cluster.layer` it is one with the presences of its name on the other nodes, which need the same schemas:
+ * a device of another node that cannot be read is not shown, counted (`effect_rooms_presence_refused`) and logged.
  *
  * Dies with a `RangeError` when a bound is no whole number or a time is no time.
  *

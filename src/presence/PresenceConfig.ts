@@ -17,9 +17,9 @@ export interface Bounds {
   readonly listCap?: number | undefined
   /** Bytes of metadata as JSON; 1,024 by default, at least 1. */
   readonly maxMetaBytes?: number | undefined
-  /** Devices of one user in one room; 20 by default, at least 1. */
+  /** Devices of one user in one room, on all nodes; 20 by default, at least 1. */
   readonly maxDevices?: number | undefined
-  /** Devices in all rooms together; 100,000 by default, at least 1. */
+  /** Devices of this node in all rooms together; 100,000 by default, at least 1. */
   readonly capacity?: number | undefined
   /** Diffs a subscriber may be behind before it is given a snapshot instead; 64 by default, at least 1. */
   readonly maxBehind?: number | undefined

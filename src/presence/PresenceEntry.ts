@@ -15,7 +15,10 @@ export interface DeviceEntry<out M> {
   readonly device: string
   readonly status: Status
   readonly meta: M
-  /** Wall time of the last sign of life in Unix milliseconds, for display. */
+  /**
+   * Wall time of the last sign of life in Unix milliseconds, for display. Of a device of another node it is that of its
+   * last change that could be seen, by the clock of that node.
+   */
   readonly lastSeen: number
   /** Its connection was lost, and the grace period has not ended. */
   readonly unstable: boolean
@@ -44,7 +47,7 @@ export interface Entry<in out U, out M> {
  *
  * - `"left"`: the scope it was tracked in closed.
  * - `"expired"`: no sign of life for `timeToLive`.
- * - `"dropped"`: its connection was lost and it did not come back within the grace period.
+ * - `"dropped"`: its connection was lost and it did not come back within the grace period, or its node went.
  * - `"removed"`: `remove` was called.
  */
 export type LeaveReason = "left" | "expired" | "dropped" | "removed"

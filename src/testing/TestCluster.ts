@@ -14,7 +14,7 @@ import type { TestClusterError } from "./TestClusterError.ts"
 import type { CheckOptions, Options, Spec, TestCluster } from "./TestClusterSpec.ts"
 
 export { TestClusterError } from "./TestClusterError.ts"
-export type { Act, CheckOptions, Fault, Node, Options, Run, Spec, TestCluster } from "./TestClusterSpec.ts"
+export type { Act, CheckOptions, Deed, Fault, Node, Options, Run, Spec, TestCluster } from "./TestClusterSpec.ts"
 
 /**
  * Starts nodes, one after the other; they stop when the scope closes. Dies when a layer fails, and with a `RangeError`
@@ -71,10 +71,10 @@ export const make: <R, RIn = EventBus>(
  *   layer: (node) => Chat.layer.pipe(Layer.provideMerge(Cluster.layer({ namespace: "app", node }))),
  *   state: () => ({ published: 0 }),
  *   acts: {
- *     publish: {
+ *     publish: () => ({
  *       run: ({ state }) => Effect.flatMap(Chat, (chat) => chat.publish(general, ++state.published))
- *     },
- *     listen: { run: () => Effect.flatMap(Chat, (chat) => chat.subscribe(general)) }
+ *     }),
+ *     listen: () => ({ run: () => Effect.flatMap(Chat, (chat) => chat.subscribe(general)) })
  *   },
  *   always: ({ cluster, state }) =>
  *     cluster.nodes.length > 1 && state.published <= 40 ? Effect.void : Effect.fail("that is too much")

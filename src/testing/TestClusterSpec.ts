@@ -100,20 +100,21 @@ export interface Run<R, S> {
   readonly faults: ReadonlyArray<string>
 }
 
-/** Something a schedule may do on a node. */
-export interface Act<R, S, A extends Schema.Json = Schema.Json> {
-  /** How often it is drawn, in comparison with others; 1 by default. */
-  readonly weight?: number | undefined
-  /** Draws what is to be done in detail; `draw` answers numbers in [0, 1). */
-  readonly args?: ((draw: () => number) => A) | undefined
+/** Something that is done on a node, with all that was drawn for it. */
+export interface Deed<R, S> {
+  /** What a schedule shows of it, such as what was drawn. */
+  readonly shown?: Schema.Json | undefined
   /**
    * Does it, on a node that is up. Nobody waits for it, but it has to be done when the cluster has come to rest. What it
    * acquires lives as long as the node; its failure fails the check.
    */
   readonly run: (
-    run: Run<R, S> & { readonly node: Node<R | Cluster>; readonly args: A }
+    run: Run<R, S> & { readonly node: Node<R | Cluster> }
   ) => Effect.Effect<unknown, unknown, R | Cluster | Scope.Scope>
 }
+
+/** Draws what is to be done; `draw` answers numbers in [0, 1), and nothing else may be left to chance. */
+export type Act<R, S> = (draw: () => number) => Deed<R, S>
 
 /** What drawn schedules are made from, and what has to hold of them. */
 export interface Spec<R, S, RIn = EventBus> {
@@ -124,7 +125,10 @@ export interface Spec<R, S, RIn = EventBus> {
   /** What a node is made of, as for `make`, given its name and the state of the run. */
   readonly layer: (node: string, state: S) => Layer.Layer<R | Cluster, unknown, RIn>
   readonly network?: MemoryBus.Options | undefined
+  /** What nodes do, by name. */
   readonly acts: Readonly<Record<string, Act<R, S>>>
+  /** How often acts are drawn, in comparison with others; 1 by default. */
+  readonly weights?: Readonly<Record<string, number>> | undefined
   /** What may go wrong; everything by default. */
   readonly faults?: ReadonlyArray<Fault> | undefined
   /** What holds at every moment; asked after each act, and every half second. */

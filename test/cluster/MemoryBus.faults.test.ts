@@ -204,6 +204,10 @@ describe("brokers", () => {
         Array.from({ length: 3 }, () => "(unreachable) (reconnected)")
       )
       assert.deepStrictEqual(yield* say(a.bus, "1"), ["1", "1", "1"])
+      // Nothing is sent to connections that are gone.
+      yield* network.set({ latency: 10 })
+      yield* a.bus.publish("a", "2")
+      assert.deepInclude(yield* network.counts, { inFlight: 3 })
     })
   )
 

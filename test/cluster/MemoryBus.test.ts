@@ -157,6 +157,35 @@ describe("time", () => {
     })
   )
 
+  it.effect("what takes no time does not overtake what arrives in the same moment", () =>
+    Effect.gen(function* () {
+      const { a, ears, network } = yield* makeNodes()
+      // Wakes before the network does.
+      yield* Effect.forkChild(Effect.delay(a.publish("a", "2"), 10), { startImmediately: true })
+      yield* network.set({ latency: 10 })
+      yield* a.publish("a", "1")
+      yield* network.set({ latency: 0 })
+      yield* TestClock.adjust(10)
+      assert.deepStrictEqual(ears.b.heard, ["1", "2"])
+    })
+  )
+
+  it.effect("publishes of a node are carried out in their order, however long each takes", () =>
+    Effect.gen(function* () {
+      const { a, ears, network } = yield* makeNodes()
+      yield* network.set({ answer: { min: 0, max: 30 } })
+      const all = Array.from({ length: 20 }, (_, n) => `${n}`)
+      yield* Effect.forkChild(
+        Effect.forEach(all, (n) => a.publish("a", n), { concurrency: "unbounded" }),
+        {
+          startImmediately: true
+        }
+      )
+      yield* TestClock.adjust(50)
+      assert.deepStrictEqual(ears.b.heard, all)
+    })
+  )
+
   it.effect("answers take the time they are told to", () =>
     Effect.gen(function* () {
       const { a, network } = yield* makeNodes()
@@ -211,6 +240,20 @@ describe("messages under way", () => {
       yield* a.publish("a", "3")
       yield* TestClock.adjust(10)
       assert.deepStrictEqual(heard(), ["0 1 3", "0 1 3", "0 (overflow) 3"])
+    })
+  )
+
+  it.effect("that are dropped one after the other are one gap", () =>
+    Effect.gen(function* () {
+      const { a, heard, network } = yield* makeNodes({ maxInFlight: 4 })
+      yield* network.stall("c")
+      for (let n = 0; n < 5; n++) {
+        yield* a.publish("a", `${n}`)
+        yield* TestClock.adjust(1)
+      }
+      yield* network.resume("c")
+      assert.deepStrictEqual(heard(), ["0 1 2 3 4", "0 1 2 3 4", "0 1 (overflow)"])
+      assert.strictEqual((yield* network.counts).overflows, 3)
     })
   )
 

@@ -16,7 +16,7 @@ import { Ear, FakeDriver, refused, unreachable } from "../support/fakeDriver.ts"
 import { SeededScheduler } from "../support/SeededScheduler.ts"
 import { StallClock } from "../support/stallClock.ts"
 
-const seeds = 1_000
+const seeds = 600
 const topics = ["a", "b", "c"]
 
 /** Runs an effect in the order of steps that belongs to the seed; time passes when there is nothing else to do. */

@@ -283,6 +283,24 @@ describe("BUG7, BUG16, BUG17: subscribe × unsubscribe × loss", () => {
     })
   )
 
+  it.effect("BUG17: commands that were never answered are not in the way of those on later connections", () =>
+    Effect.gen(function* () {
+      const driver = new FakeDriver()
+      const bus = yield* busOf(driver)
+      yield* bus.subscribe("a", () => {})
+      driver.onSubscribe = (topics) => (topics.includes("a") ? Effect.never : Effect.void)
+      for (let round = 0; round < 10; round++) {
+        driver.now.drop()
+        yield* TestClock.adjust(3_000)
+        assert.deepStrictEqual(driver.now.topics, [])
+      }
+      driver.onSubscribe = () => Effect.void
+      driver.now.drop()
+      yield* TestClock.adjust(3_000)
+      assert.deepStrictEqual(driver.now.topics, ["a"])
+    })
+  )
+
   it.effect("BUG17: an answer that belongs to an earlier connection changes nothing", () =>
     Effect.gen(function* () {
       const driver = new FakeDriver()
@@ -368,6 +386,44 @@ describe("TRAP3: refusals", () => {
         driver.now.emit("a", "1")
         assert.deepStrictEqual(a.ear.heard, ["(unreachable)", "(reconnected)", "1"])
       })
+  )
+
+  it.effect("TRAP3: who comes while an unsubscribe is under way hears, also when that is refused", () =>
+    Effect.gen(function* () {
+      const driver = new FakeDriver()
+      const gate = new Gate()
+      const bus = yield* busOf(driver)
+      const first = yield* listen(bus, "a")
+      driver.onUnsubscribe = () => gate.wait
+      yield* first.leave
+      yield* TestClock.adjust(1_000)
+      const second = yield* Effect.forkChild(listen(bus, "a"), { startImmediately: true })
+      gate.answer(Exit.fail(refused))
+      yield* settle
+      assert.isDefined(second.pollUnsafe())
+      assert.deepStrictEqual(driver.commands, ["+a", "-a", "+a"])
+    })
+  )
+
+  it.effect("TRAP3: an unsubscribe that is refused is tried again, and of those together only what is refused", () =>
+    Effect.gen(function* () {
+      const driver = new FakeDriver()
+      const bus = yield* busOf(driver)
+      const scope = yield* Scope.make()
+      for (const topic of ["a", "b", "bad", "c"])
+        yield* Scope.provide(
+          bus.subscribe(topic, () => {}),
+          scope
+        )
+      driver.onUnsubscribe = (topics) => (topics.includes("bad") ? Effect.fail(refused) : Effect.void)
+      yield* Scope.close(scope, Exit.void)
+      yield* TestClock.adjust(1_100)
+      assert.deepStrictEqual(driver.now.topics, ["bad"])
+      yield* TestClock.adjust(4_000)
+      driver.onUnsubscribe = () => Effect.void
+      yield* TestClock.adjust(1_000)
+      assert.deepStrictEqual(driver.now.topics, [])
+    })
   )
 })
 

@@ -75,6 +75,41 @@ describe("found by the fault test of real processes", () => {
     })
   )
 
+  it.effect("P12: a publish reaches nobody but this node while the bus is away, however long that takes", () =>
+    Effect.gen(function* () {
+      const cluster = yield* make()
+      const [a, b] = cluster.nodes
+      const seen = yield* listen(a!)
+      const publishing = Effect.map(publish(b!, "text"), ({ reached }) => reached)
+      yield* cluster.network.crash
+      const reached: Array<string> = []
+      // For the last of them the other node has been down for long, and nobody is left that listens.
+      for (const pause of ["100 millis", "5 seconds", "15 seconds"] as const) {
+        yield* cluster.pass(pause)
+        reached.push(yield* publishing)
+      }
+      assert.deepStrictEqual(reached, ["local-only", "local-only", "local-only"])
+      yield* cluster.heal
+      yield* cluster.settle
+      assert.strictEqual(yield* publishing, "everyone")
+      yield* cluster.pass("100 millis")
+      assert.deepStrictEqual(seen, ["gap 3", "text"])
+    })
+  )
+
+  it.effect("a subscription that is younger than a node's death has no gap when the node is found to be dead", () =>
+    Effect.gen(function* () {
+      const cluster = yield* make()
+      const [a, b] = cluster.nodes
+      yield* publish(b!, "one")
+      yield* b!.crash
+      yield* cluster.pass("100 millis")
+      const seen = yield* listen(a!)
+      yield* cluster.pass("15 seconds")
+      assert.deepStrictEqual(seen, [])
+    })
+  )
+
   it.effect("a node that dies and has told everything before leaves no gap", () =>
     Effect.gen(function* () {
       const cluster = yield* make(3)

@@ -85,6 +85,26 @@ describe("a session that moves to another node", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("P7: and loses its new node as well is gone with that", () =>
+    Effect.gen(function* () {
+      const { connection, nodes, places } = yield* withAlice(["a", "b", "c"])
+      yield* end(connection, "lost")
+      nodes.settle()
+      yield* tracked(places[1]!, alice, tab)
+      nodes.settle()
+      nodes.cluster.crash(places[1]!.node)
+      nodes.live(9)
+      for (const place of [places[0]!, places[2]!]) assert.deepStrictEqual(place.shown(), [aliceHere])
+      nodes.cluster.notice()
+      nodes.settle()
+      for (const place of [places[0]!, places[2]!]) {
+        assert.deepStrictEqual(place.shown(), [])
+        assert.strictEqual(place.told().at(-1), "- alice dropped")
+      }
+      assert.deepStrictEqual(places[0]!.entries(), [])
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("and leaves there is gone at once everywhere, whatever its old node still says", () =>
     Effect.gen(function* () {
       const { connection, nodes, places } = yield* withAlice(["a", "b", "c"])
@@ -165,6 +185,45 @@ describe("a session that moves to another node", () => {
       nodes.live(60)
       for (const { shown } of places) assert.deepStrictEqual(shown(), ["alice online back [tab online back]"])
       assert.isTrue(yield* session.heartbeat)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect(
+    "F6: from a node that slept and is another now stays where it is, though its old connection seems to be there",
+    () =>
+      Effect.gen(function* () {
+        const { nodes, places, session } = yield* withAlice(["a", "b", "c"])
+        const [a, b, c] = places
+        // The others have taken the first node for down, and what they knew of it is gone.
+        nodes.cluster.part(a!.node, b!.node)
+        nodes.cluster.part(a!.node, c!.node)
+        nodes.cluster.notice()
+        yield* tracked(b!, alice, { ...tab, meta: "there" })
+        nodes.live(1)
+        a!.node.rebirth()
+        nodes.cluster.heal()
+        nodes.live(60)
+        for (const { shown } of places) assert.deepStrictEqual(shown(), ["alice online there [tab online there]"])
+        assert.isFalse(yield* session.heartbeat)
+      }).pipe(Effect.scoped)
+  )
+
+  it.effect("during a split and left there stays where it is connected, whatever hides its old place", () =>
+    Effect.gen(function* () {
+      const { connection, nodes, places } = yield* withAlice(["a", "b", "c"])
+      const [a, b, c] = places
+      yield* end(connection, "lost")
+      nodes.settle()
+      nodes.cluster.part(a!.node, b!.node)
+      nodes.cluster.part(a!.node, c!.node)
+      const there = yield* tracked(b!, alice, tab)
+      yield* there.close
+      nodes.cluster.settle()
+      assert.deepStrictEqual([b!.shown(), c!.shown()], [[], []])
+      yield* tracked(a!, alice, { ...tab, meta: "back" })
+      nodes.cluster.heal()
+      nodes.live(60)
+      for (const { shown } of places) assert.deepStrictEqual(shown(), ["alice online back [tab online back]"])
     }).pipe(Effect.scoped)
   )
 
@@ -260,6 +319,18 @@ describe("a node that goes", () => {
       yield* again.stop
       yield* b!.stop
       assert.strictEqual(b!.node.own.get("presence/Room/User")?.size, 0)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("and whose presence ends while it lives on, without anybody present, says nothing any more", () =>
+    Effect.gen(function* () {
+      const { close, nodes, places } = yield* withAlice(["a", "b"])
+      yield* close
+      nodes.live(30)
+      yield* places[0]!.stop
+      nodes.settle()
+      assert.strictEqual(places[0]!.node.own.get("presence/Room/User")!.size, 0)
+      assert.strictEqual(places[1]!.node.views.get(places[0]!.node)!.entries.get("presence/Room/User")!.size, 0)
     }).pipe(Effect.scoped)
   )
 

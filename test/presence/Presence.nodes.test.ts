@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { CurrentPeers } from "../../src/internal/peers.ts"
 import { general, Room, takeNow, User } from "../support/channels.ts"
-import { FakeConnection } from "../support/rooms.ts"
+import { FakeConnection, watched } from "../support/rooms.ts"
 import { entryOf, Nodes, start, tracked } from "./nodes.ts"
 import { alice, bob, carol, end } from "./support.ts"
 
@@ -290,13 +290,46 @@ describe("presence on several nodes", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("a service is named by its id", () =>
+  it.effect("two presences of one name on one node are told of", () =>
+    watched((log) =>
+      Effect.gen(function* () {
+        const nodes = new Nodes()
+        const { node } = yield* nodes.start("a")
+        yield* nodes.on(node, { name: "another" })
+        assert.isEmpty(log)
+        yield* nodes.on(node)
+        assert.deepStrictEqual(log, [
+          "two presences are called Room/User: give each a name of its own, or they mix between nodes"
+        ])
+      }).pipe(Effect.scoped)
+    )
+  )
+
+  it.effect("remembers of what has gone no more than it may have", () =>
+    Effect.gen(function* () {
+      const { nodes, places } = yield* start(["a", "b"], { capacity: 10 })
+      const [a, b] = places
+      for (let n = 0; n < 100; n++) {
+        yield* a!.chat.set(general, alice, { device: `d${n}`, meta: "x" })
+        yield* a!.chat.remove(general, alice)
+      }
+      assert.strictEqual(a!.entries().length, 10)
+      nodes.settle()
+      assert.deepStrictEqual(b!.shown(), [])
+      nodes.live(25)
+      assert.deepStrictEqual(a!.entries(), [])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("a service is named by its id, or as it says", () =>
     Effect.gen(function* () {
       const nodes = new Nodes()
       const node = nodes.cluster.start("a")
       class Online extends Presence.Service<Online>()("app/Online", { user: User }) {}
       yield* Effect.void.pipe(Effect.provide(Online.layer), Effect.provideService(CurrentPeers, node))
-      assert.deepStrictEqual(Array.from(node.own.keys()), ["presence/app/Online"])
+      class Named extends Presence.Service<Named>()("app/Named", { user: User, name: "everybody" }) {}
+      yield* Effect.void.pipe(Effect.provide(Named.layer), Effect.provideService(CurrentPeers, node))
+      assert.deepStrictEqual(Array.from(node.own.keys()), ["presence/app/Online", "presence/everybody"])
     }).pipe(Effect.scoped)
   )
 })

@@ -48,6 +48,7 @@ export class Ledger {
   readonly readers: Array<Reader> = []
   readonly #problems: Array<string> = []
   readonly #crossed = new Set<string>()
+  readonly #taken = new Set<string>()
   gaps = 0
   messages = 0
 
@@ -132,6 +133,19 @@ export class Ledger {
     if (by !== origin) this.found(`${by} has published what comes from ${origin}: ${text} (I4)`)
     if (this.#crossed.has(text)) this.found(`${text} crosses the bus twice (I4)`)
     this.#crossed.add(text)
+  }
+
+  /** The bus has taken a message. */
+  took({ by, key, n }: Message): void {
+    this.#taken.add(`${by} #${n} (${key})`)
+  }
+
+  /** Its publisher was told that all others can have it: the bus has it, or nobody listens. */
+  acknowledge({ by, key, n }: Message): void {
+    const text = `${by} #${n} (${key})`
+    if (this.#crossed.has(text) && !this.#taken.has(text)) {
+      this.found(`${text} is said to have reached everyone, and the bus did not take it (TRAP6)`)
+    }
   }
 
   /**

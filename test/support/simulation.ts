@@ -23,7 +23,7 @@ class Chat extends Channels.Service<Chat>()("simulation/Chat", { key: Room, mess
 /** A second channel with the same keys, so that channels that mix are seen. */
 class Other extends Channels.Service<Other>()("simulation/Other", { key: Room, message }) {}
 /** This life of a node. */
-class Life extends Context.Service<Life, { readonly by: string }>()("simulation/Life") {}
+export class Life extends Context.Service<Life, { readonly by: string }>()("simulation/Life") {}
 
 export type Services = Chat | Other | Life | Entries
 
@@ -71,11 +71,14 @@ const watched = (ledger: Ledger, by: string) =>
     Effect.map(EventBus.EventBus, (bus) => ({
       ...bus,
       publish: (topic: string, payload: string) => {
-        for (const line of payload.split("\n")) {
+        const messages = payload.split("\n").flatMap((line) => {
           const body = line.slice(line.indexOf("\t") + 1)
-          if (body.startsWith('{"by":')) ledger.cross(by, JSON.parse(body) as Message)
-        }
-        return bus.publish(topic, payload)
+          return body.startsWith('{"by":') ? [JSON.parse(body) as Message] : []
+        })
+        for (const sent of messages) ledger.cross(by, sent)
+        return Effect.tap(bus.publish(topic, payload), () =>
+          Effect.sync(() => messages.forEach((sent) => ledger.took(sent)))
+        )
       }
     }))
   )
@@ -94,7 +97,7 @@ export const layerOf = (node: string, state: State, twins: boolean) =>
   )
 
 type Draw = () => number
-const pick = <A>(draw: Draw, some: ReadonlyArray<A>): A => some[Math.floor(draw() * some.length)]!
+export const pick = <A>(draw: Draw, some: ReadonlyArray<A>): A => some[Math.floor(draw() * some.length)]!
 const channelOf = (name: string) => (name === "other" ? Other : Chat)
 const channels = ["chat", "chat", "chat", "other"]
 const place = (draw: Draw) => ({ channel: pick(draw, channels), key: Math.min(Math.floor(draw() * 6), 5) })
@@ -129,6 +132,19 @@ const unsubscribe = Effect.fnUntraced(function* ({ ledger, listening }: State, n
   one.reader.endedAt = ledger.moment
 })
 
+/** Subscribes, and thinks better of it before that is done. */
+const glance = Effect.fnUntraced(function* ({ ledger }: State, where: Place & { readonly millis: number }) {
+  const { by } = yield* Life
+  const channel = yield* channelOf(where.channel)
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  const reader = ledger.subscribe(by, nameOf(where))
+  const subscribed = Scope.provide(channel.subscribe(Room.ref.make(keyOf(where))), scope)
+  yield* Effect.timeoutOption(subscribed, where.millis)
+  reader.endBeganAt = ledger.moment
+  yield* Scope.close(scope, Exit.void)
+  reader.endedAt = ledger.moment
+})
+
 interface Publishing extends Place {
   readonly count: number
   readonly padding: number
@@ -147,61 +163,71 @@ const publish = Effect.fnUntraced(function* ({ ledger, listening }: State, args:
     const left = except.map(({ id }) => id)
     const sent = ledger.publish(by, nameOf(args), "x".repeat(args.padding), left, time)
     const ref = Room.ref.make(keyOf(args))
-    if (args.ack) yield* channel.publishAck(ref, sent, { except })
-    else yield* channel.publish(ref, sent, { except })
+    if (args.ack) {
+      const { reached } = yield* channel.publishAck(ref, sent, { except })
+      if (reached === "everyone") ledger.acknowledge(sent)
+    } else yield* channel.publish(ref, sent, { except })
   }
 })
 
 /** The acts of a schedule. */
 const acts: TestCluster.Spec<Services, State>["acts"] = {
-  subscribe: {
-    weight: 4,
-    args: place,
-    run: ({ args, node, state }) => subscribe(state, node, args as Place)
+  subscribe: (draw) => {
+    const where = place(draw)
+    return { shown: where, run: ({ node, state }) => subscribe(state, node, where) }
   },
-  unsubscribe: {
-    weight: 2,
-    args: (draw) => draw(),
-    run: ({ args, node, state }) => unsubscribe(state, node, args as number)
+  unsubscribe: (draw) => {
+    const which = draw()
+    return { shown: which, run: ({ node, state }) => unsubscribe(state, node, which) }
   },
-  publish: {
-    weight: 12,
-    args: (draw) => ({
+  glance: (draw) => {
+    const where = { ...place(draw), millis: Math.floor(draw() * 8) }
+    return { shown: where, run: ({ state }) => glance(state, where) }
+  },
+  publish: (draw) => {
+    const publishing = {
       ...place(draw),
       count: pick(draw, [1, 1, 1, 2, 5]),
       padding: pick(draw, [0, 0, 0, 0, 900]),
       except: draw() * 8,
       ack: draw() < 0.2
-    }),
-    run: ({ args, state }) => publish(state, args as unknown as Publishing)
+    }
+    return { shown: publishing, run: ({ state }) => publish(state, publishing) }
   },
-  set: {
-    weight: 3,
-    args: (draw) => ({ key: pick(draw, ["1", "2", "3", "4", "5"]), padding: pick(draw, [0, 0, 0, 800]) }),
-    run: ({ args, state }) =>
-      Effect.gen(function* () {
-        const { key, padding } = args as { readonly key: string; readonly padding: number }
-        const board = yield* Entries
-        const value = `${++state.values} ${"x".repeat(padding)}`
-        board.own.set(key, value)
-        board.table.set(key, value)
-      })
+  set: (draw) => {
+    const entry = { key: pick(draw, ["1", "2", "3", "4", "5"]), padding: pick(draw, [0, 0, 0, 800]) }
+    return {
+      shown: entry,
+      run: ({ state }) =>
+        Effect.map(Entries, (board) => {
+          const value = `${++state.values} ${"x".repeat(entry.padding)}`
+          board.own.set(entry.key, value)
+          board.table.set(entry.key, value)
+        })
+    }
   },
-  unset: {
-    weight: 1,
-    args: (draw) => pick(draw, ["1", "2"]),
-    run: ({ args }) =>
-      Effect.gen(function* () {
-        const board = yield* Entries
-        if (!board.own.delete(args as string)) return
-        board.unset.add(args as string)
-        board.table.delete(args as string)
-      })
+  unset: (draw) => {
+    const key = pick(draw, ["1", "2"])
+    return {
+      shown: key,
+      run: () =>
+        Effect.map(Entries, (board) => {
+          if (!board.own.delete(key)) return
+          board.unset.add(key)
+          board.table.delete(key)
+        })
+    }
   }
 }
 
-const onAll = Effect.fnUntraced(function* ({ cluster }: Run, look: (node: Listening["node"]) => Effect.Effect<void>) {
-  for (const node of cluster.nodes) if (node.status === "up") yield* look(node)
+const weights = { subscribe: 4, glance: 1, unsubscribe: 2, publish: 12, set: 3, unset: 1 }
+
+/** Looks at every node that is up, one after the other. */
+export const onAll = Effect.fnUntraced(function* <R, E>(
+  { nodes }: TestCluster.TestCluster<R>,
+  look: (node: TestCluster.Node<R | Cluster.Cluster>) => Effect.Effect<void, E>
+) {
+  for (const node of nodes) if (node.status === "up") yield* look(node)
 })
 
 type Run = TestCluster.Run<Services, State>
@@ -210,7 +236,7 @@ const livingOn = ({ lives }: State, node: string) => lives.findLast((life) => li
 
 /** I7: a node hears what it has readers for, and no more. */
 const checkKeys = (run: Run) =>
-  onAll(run, (node) =>
+  onAll(run.cluster, (node) =>
     Effect.flatMap(node.fork(Effect.flatMap(Cluster.Cluster, ({ links }) => links)), (fiber) =>
       Effect.sync(() => {
         const { ledger } = run.state
@@ -264,7 +290,7 @@ const checkWorks = Effect.fnUntraced(function* (run: Run) {
   const readers = state.listening.filter(isOpen).map(({ reader }) => reader)
   const before = readers.map(({ items }) => items.length)
   let published = 0
-  yield* onAll(run, (node) =>
+  yield* onAll(run.cluster, (node) =>
     Effect.forEach(
       channels.slice(2).flatMap((channel) => keys.map((_, key) => ({ channel, key: key + 2 }))),
       (where) => {
@@ -288,7 +314,7 @@ const checkWorks = Effect.fnUntraced(function* (run: Run) {
 })
 
 /** Timers a node may have that does nothing: its bus, its heartbeats, its tails. */
-const idleTimers = 6
+export const idleTimers = 6
 
 /** Everybody unsubscribes: nothing is left behind (I7). */
 const checkIdle = Effect.fnUntraced(function* (run: Run) {
@@ -300,7 +326,7 @@ const checkIdle = Effect.fnUntraced(function* (run: Run) {
   }
   yield* cluster.pass("4 seconds")
   yield* checkKeys(run)
-  yield* onAll(run, (node) =>
+  yield* onAll(run.cluster, (node) =>
     Effect.gen(function* () {
       const topics = (yield* cluster.network.subscribed(node.name)).filter((topic) => /\/(key|long)\//.test(topic))
       if (topics.length > 0) state.ledger.found(`${node.name} is idle and subscribes to ${topics.join(", ")} (I7)`)
@@ -316,7 +342,7 @@ const checkIdle = Effect.fnUntraced(function* (run: Run) {
 const atRest = Effect.fnUntraced(function* (run: Run) {
   const { cluster, faults, state } = run
   const present: Array<{ readonly by: string; readonly epoch: string }> = []
-  yield* onAll(run, (node) =>
+  yield* onAll(run.cluster, (node) =>
     Effect.map(
       node.run(Effect.all([Effect.map(Life, ({ by }) => by), Effect.flatMap(Cluster.Cluster, ({ epoch }) => epoch)])),
       ([by, epoch]) => void present.push({ by, epoch })
@@ -346,6 +372,7 @@ export const channelsSpec = (twins = false): TestCluster.Spec<Services, State> =
   layer: (node, state) => layerOf(node, state, twins),
   network: { maxPayload, latency: { min: 1, max: 8 }, answer: { min: 0, max: 3 } },
   acts,
+  weights,
   always,
   atRest
 })

@@ -251,12 +251,13 @@ const counting: TestCluster.Spec<Chat, Array<string>> = {
   layer,
   state: () => [],
   acts: {
-    count: {
-      args: (draw) => Math.floor(draw() * 10),
-      run: ({ args, state }) => Effect.sync(() => state.push(JSON.stringify(args)))
+    count: (draw) => {
+      const number = Math.floor(draw() * 10)
+      return { shown: number, run: ({ state }) => Effect.sync(() => state.push(`${number}`)) }
     },
-    idle: { weight: 5, run: () => Effect.void }
+    idle: () => ({ run: () => Effect.void })
   },
+  weights: { idle: 5 },
   always: ({ state }) => (state.length < 3 ? Effect.void : Effect.fail(`counted ${state.length}`))
 }
 
@@ -266,7 +267,7 @@ const failure = <R, S>(spec: TestCluster.Spec<R, S>, options?: TestCluster.Check
 const acting = (run: Effect.Effect<void, string>) => ({
   ...counting,
   always: () => Effect.void,
-  acts: { act: { run: () => run } }
+  acts: { act: () => ({ run: () => run }) }
 })
 
 describe("TestCluster.check", () => {
@@ -309,9 +310,9 @@ describe("TestCluster.check", () => {
   it.effect("an act that fails, dies or does not end fails the check", () =>
     Effect.gen(function* () {
       for (const [run, problem] of [
-        [Effect.fail("no"), /act \{\}: no$/],
-        [Effect.die(new Error("broken")), /act \{\}: broken$/],
-        [Effect.never, /act \{\}: is not done$/]
+        [Effect.fail("no"), /act: no$/],
+        [Effect.die(new Error("broken")), /act: broken$/],
+        [Effect.never, /act: is not done$/]
       ] as const) {
         const error = yield* failure(acting(run), { runs: 1 })
         assert.match(error.problem, problem)

@@ -30,7 +30,7 @@ export interface AsksOptions {
   readonly formerStandOf: (topic: string) => readonly [epoch: string, stand: Stand] | undefined
   readonly onStand: (from: string, stand: Stand) => void
   /** A node has gone without an answer: nobody can know any more how far it was. */
-  readonly onUnanswered: (topic: string) => void
+  readonly onUnanswered: (from: string, topic: string) => void
   /** All this node listens to. */
   readonly topics: () => ReadonlyArray<string>
   /** Whether this node still listens to a topic. */
@@ -226,7 +226,7 @@ export class Asks {
     const unanswered = this.#open.get(node)
     this.#differing.delete(node)
     this.#open.delete(node)
-    for (const topic of unanswered ?? []) this.#options.onUnanswered(topic)
+    for (const topic of unanswered ?? []) this.#options.onUnanswered(node, topic)
   }
 }
 

@@ -84,9 +84,7 @@ export const make = Effect.fnUntraced(function* (
   }
 
   const probe = () => {
-    const own = link
-    own?.publish(probeTopic, `${connections}`, (exit) => {
-      if (own !== link) return
+    link?.publish(probeTopic, `${connections}`, (exit) => {
       if (Exit.isSuccess(exit)) {
         if (!driver.echo) works()
       } else {
@@ -178,8 +176,7 @@ export const make = Effect.fnUntraced(function* (
         if (isCurrent()) topics.overflow(topic)
       }
     }
-    const dial = Effect.suspend(() => driver.connect(events, lost))
-    const stop = ask(asking, Scope.provide(dial, scope), (exit) => {
+    const stop = ask(asking, Scope.provide(driver.connect(events, lost), scope), (exit) => {
       if (Exit.isSuccess(exit)) {
         own = open(exit.value, scope, lost)
         return resume(Effect.succeed(own))

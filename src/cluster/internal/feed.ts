@@ -159,9 +159,14 @@ export class Feed {
     this.#lose(isExact ? missed : 0)
   }
 
-  /** Something of a node may be missing that is not there any more to say so. */
-  doubt(): void {
-    if (this.#since !== undefined) this.#lose(0)
+  /**
+   * Something of an origin may be missing, and it is not there any more to say so. One that nobody has heard since this
+   * feed began was gone by then.
+   */
+  doubt(origin: string): void {
+    if (this.#since === undefined) return
+    const heardAt = this.#options.nodes.get(origin)?.heardAt ?? Number.NEGATIVE_INFINITY
+    if (this.#lines.has(origin) || heardAt > this.#since) this.#lose(0)
   }
 
   #lose(missed: number): void {

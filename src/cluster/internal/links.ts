@@ -9,9 +9,10 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { type Link, type LinkedChannel, Refused } from "../../internal/peers.ts"
 import type { Turn } from "../../internal/turn.ts"
-import type { BusEvent, EventBusService } from "../EventBus.ts"
+import type { BusEvent, BusHealth, EventBusService } from "../EventBus.ts"
 import { Asks, isStand, type Stand } from "./asks.ts"
 import type { Control } from "./control.ts"
 import { Feed } from "./feed.ts"
@@ -42,6 +43,8 @@ const tailInterval = 1_000
 const tailsAtOnce = 32
 /** How long a message may be on its way after its position was told. */
 const patience = 500
+/** How much later than they should be heartbeats may arrive. */
+const late = 1_000
 
 export class Links {
   readonly #options: LinksOptions
@@ -52,18 +55,20 @@ export class Links {
   /** What the others know, or are about to be told, that this node listens to. */
   readonly #topics = new Topics()
   readonly #channels = new Set<string>()
+  /** Since when the bus works. */
+  #upSince: number | undefined = Number.NEGATIVE_INFINITY
 
   constructor(options: LinksOptions) {
     const { control, nodes } = options
     this.#options = options
-    this.#outgoing = new Outgoing({ ...options, interest: this.#interest })
+    this.#outgoing = new Outgoing({ ...options, interest: this.#interest, isSure: () => this.#isSure })
     this.#asks = new Asks({
       ...options,
       interest: this.#interest,
       standOf: (topic) => this.#outgoing.standOf(topic),
       formerStandOf: (topic) => this.#outgoing.formerStandOf(topic),
       onStand: (from, stand) => this.#onStand(from, stand, true),
-      onUnanswered: (topic) => this.#feeds.get(topic)?.doubt(),
+      onUnanswered: (from, topic) => this.#feeds.get(topic)?.doubt(from),
       topics: () => this.#topics.all,
       listensTo: (topic) => this.#feeds.has(topic)
     })
@@ -223,7 +228,17 @@ export class Links {
     this.#feeds.get(topic)?.stands(from, line, position, age, isAnswer)
   }
 
-  /** Tells tails until the scope closes. */
+  /** Those who were taken for dead while the bus was away have been heard again once a heartbeat is due. */
+  get #isSure(): boolean {
+    const { nodes, self } = this.#options
+    return this.#upSince !== undefined && self.now() - this.#upSince >= nodes.heartbeat + late
+  }
+
+  #turn({ _tag }: BusHealth): void {
+    this.#upSince = _tag === "Up" ? (this.#upSince ?? this.#options.self.now()) : undefined
+  }
+
+  /** Follows the bus, and tells tails, until the scope closes. */
   get start(): Effect.Effect<void, never, Scope.Scope> {
     const tick = Effect.andThen(
       Effect.sleep(tailInterval),
@@ -232,6 +247,10 @@ export class Links {
         this.#asks.again()
       })
     )
-    return Effect.asVoid(Effect.forkScoped(Effect.forever(tick, { disableYield: true }), { startImmediately: true }))
+    const follow = Stream.runForEach(this.#options.bus.healthChanges, (health) => Effect.sync(() => this.#turn(health)))
+    return Effect.andThen(
+      Effect.forkScoped(follow, { startImmediately: true }),
+      Effect.asVoid(Effect.forkScoped(Effect.forever(tick, { disableYield: true }), { startImmediately: true }))
+    )
   }
 }

@@ -93,7 +93,7 @@ export class Broker {
     this.dials++
     this.#command(connection, "listen", () => {
       if (!this.#isUp || this.#dialsToRefuse > 0) {
-        if (this.#isUp) this.#dialsToRefuse--
+        this.#dialsToRefuse--
         connection.isOpen = false
         return answer(Exit.fail(unreachable("connection refused")))
       }
@@ -278,7 +278,7 @@ export class Broker {
     this.inFlight++
     const arrive = () => {
       this.inFlight--
-      if (isAlive(to) && to.topics.has(topic)) to.events.onMessage(topic, payload)
+      if (isAlive(to)) to.events.onMessage(topic, payload)
     }
     const { reorder } = this.faults
     if (reorder === 0 || random() >= reorder) return this.#arrive(from, to, arrive)

@@ -78,6 +78,11 @@ export class Nodes {
     this.#listeners.push(listener)
   }
 
+  /** Milliseconds between two heartbeats. */
+  get heartbeat(): number {
+    return this.#options.heartbeat
+  }
+
   /** The other nodes that are up. */
   get up(): ReadonlyArray<State.NodeState> {
     return State.up(this.#state)

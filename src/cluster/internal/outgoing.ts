@@ -24,6 +24,8 @@ export interface OutgoingOptions {
   readonly turn: Turn
   readonly namespace: string
   readonly context: Context.Context<never>
+  /** Whether nobody listens where nobody is known to: the bus works, and whoever is there has been heard over it. */
+  readonly isSure: () => boolean
 }
 
 type Done = (reached: boolean) => void
@@ -82,7 +84,7 @@ export class Outgoing {
     if (line.pending.length === 0 && this.#options.interest.of(topic).size === 0) {
       line.position++
       this.#used(line)
-      return done?.(true)
+      return done?.(this.#options.isSure())
     }
     const text = toText()
     // Where nothing stands at a position, those who listen learn of a gap.
@@ -131,7 +133,7 @@ export class Outgoing {
 
   /** Sends what the turn has published. */
   flush(): void {
-    const { context, interest } = this.#options
+    const { context, interest, isSure } = this.#options
     const dirty = this.#dirty
     this.#dirty = new Set()
     const parcels = new Map<string, Parcel>()
@@ -145,7 +147,7 @@ export class Outgoing {
       this.#used(line)
       const nodes = interest.of(topic)
       if (nodes.size === 0) {
-        for (const settle of done ?? []) settle(true)
+        for (const settle of done ?? []) settle(isSure())
         continue
       }
       messages += pending.length

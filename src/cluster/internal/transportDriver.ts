@@ -5,7 +5,6 @@
  * is unsubscribed before anything is subscribed again; what arrives by an earlier subscription is dropped, so that a
  * transport which keeps or restores its subscriptions delivers nothing twice.
  */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import { BusRefused, BusUnreachable, EventBusError } from "../EventBusError.ts"
@@ -77,8 +76,6 @@ const refused = failsWith((detail) => new BusRefused({ detail }))
 export const make = (transport: Transport, options: TransportDriverOptions): Driver => {
   /** Topics that may be subscribed at the transport. */
   const held = new Set<string>()
-  /** Done when what the connection before has left is cleaned up. */
-  let cleaned: Deferred.Deferred<void> | undefined
 
   const publish = (topic: string, payload: string) =>
     Effect.mapError(
@@ -95,7 +92,7 @@ export const make = (transport: Transport, options: TransportDriverOptions): Dri
       Effect.timeoutOption(cleanUpTimeout)
     )
 
-  /** What could not be unsubscribed when a connection was given up is tried again, before anything is subscribed. */
+  /** What is not unsubscribed yet since a connection was given up comes before anything is subscribed. */
   const begin = Effect.suspend(() => {
     if (held.size === 0) return Effect.void
     return Effect.andThen(
@@ -110,7 +107,7 @@ export const make = (transport: Transport, options: TransportDriverOptions): Dri
     )
   })
 
-  const connection = (events: DriverEvents): DriverConnection & { readonly close: Effect.Effect<unknown> } => {
+  const connection = (events: DriverEvents): DriverConnection => {
     /** The subscription a topic is delivered by. */
     const live = new Map<string, object>()
     const subscribe = (topic: string) =>
@@ -148,12 +145,7 @@ export const make = (transport: Transport, options: TransportDriverOptions): Dri
         Effect.suspend(() => {
           for (const topic of topics) live.delete(topic)
           return Effect.forEach(topics, unsubscribe, { concurrency, discard: true })
-        }).pipe(Effect.mapError(refused)),
-      close: Effect.suspend(() => {
-        const done = Deferred.makeUnsafe<void>()
-        cleaned = done
-        return Effect.ensuring(cleanUp(Array.from(held)), Deferred.succeed(done, undefined))
-      })
+        }).pipe(Effect.mapError(refused))
     }
   }
 
@@ -161,7 +153,6 @@ export const make = (transport: Transport, options: TransportDriverOptions): Dri
     ...options,
     connect: (events) =>
       Effect.gen(function* () {
-        if (cleaned !== undefined) yield* Deferred.await(cleaned)
         yield* Effect.catchReason(
           publish(`${probePrefix}connect`, ""),
           "EventBusError",
@@ -171,7 +162,7 @@ export const make = (transport: Transport, options: TransportDriverOptions): Dri
         yield* begin
         return yield* Effect.acquireRelease(
           Effect.sync(() => connection(events)),
-          ({ close }) => close
+          () => Effect.suspend(() => cleanUp(Array.from(held)))
         )
       })
   }

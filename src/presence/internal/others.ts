@@ -85,6 +85,7 @@ export class Others<E, U, M> {
   /** Takes in what others have said, all of a room in one step. */
   receive(changes: ReadonlyArray<Shared>): void {
     const { peers, refuse, rooms } = this.#options
+    if (rooms.closed) return
     const gone = new Set<string>()
     this.#acquaintances.be(peers.epoch)
     for (const { key, owner, value } of changes) {
@@ -176,8 +177,14 @@ export class Others<E, U, M> {
   }
 }
 
-/** What was told of this node by presences that have ended: their entries stay until the next of the name, or its end. */
-const left = new WeakMap<Peers, Map<string, Scope.Closeable>>()
+interface Place {
+  /** Closes the table. */
+  readonly scope: Scope.Closeable
+  isOpen: boolean
+}
+
+/** The presences of a node by name; those that have ended stay as long as others are told something of them. */
+const placesOf = new WeakMap<Peers, Map<string, Place>>()
 
 /** Connects a presence to those of its name on other nodes until the scope closes. */
 export const connect = Effect.fnUntraced(function* <E, U, M>(
@@ -193,27 +200,29 @@ export const connect = Effect.fnUntraced(function* <E, U, M>(
   }
   const others = new Others<E, U, M>({ ...options, peers, refuse })
   const table = `presence/${name}`
-  const before = left.get(peers) ?? new Map<string, Scope.Closeable>()
-  left.set(peers, before)
-  const old = before.get(name)
-  before.delete(name)
-  if (old !== undefined) yield* Scope.close(old, Exit.void)
+  const places = placesOf.get(peers) ?? new Map<string, Place>()
+  placesOf.set(peers, places)
+  const old = places.get(name)
+  if (old?.isOpen === true) {
+    yield* Effect.logWarning(`two presences are called ${name}: give each a name of its own, or they mix between nodes`)
+  } else if (old !== undefined) yield* Scope.close(old.scope, Exit.void)
   const mail = yield* peers.mail(table, (from, letter) => others.onLetter(from, letter))
-  const place = Scope.makeUnsafe()
-  options.rooms.connect(others)
-  others.begin(
-    yield* Scope.provide(
-      peers.table(table, (changes) => others.receive(changes)),
-      place
-    ),
-    mail
+  const place: Place = { scope: Scope.makeUnsafe(), isOpen: true }
+  const opened = Scope.provide(
+    peers.table(table, (changes) => others.receive(changes)),
+    place.scope
   )
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => {
-      if (!others.end()) return Scope.close(place, Exit.void)
-      before.set(name, place)
-      return Effect.void
-    })
-  )
+  const begin = (made: Table) => {
+    places.set(name, place)
+    options.rooms.connect(others)
+    others.begin(made, mail)
+  }
+  const end = Effect.suspend(() => {
+    place.isOpen = false
+    if (others.end()) return Effect.void
+    if (places.get(name) === place) places.delete(name)
+    return Scope.close(place.scope, Exit.void)
+  })
+  yield* Effect.acquireRelease(Effect.map(opened, begin), () => end)
   return others
 })

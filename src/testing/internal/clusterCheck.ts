@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type { EventBus } from "../../cluster/EventBus.ts"
 import { TestClusterError } from "../TestClusterError.ts"
-import type { CheckOptions, Run, Spec } from "../TestClusterSpec.ts"
+import type { CheckOptions, Deed, Run, Spec } from "../TestClusterSpec.ts"
 import { doPart } from "./clusterFaults.ts"
 import { simulate, type Simulation } from "./clusterMake.ts"
 import { allFaults, drawSchedule, format, type Item, type Schedule, shrinkWith } from "./clusterSchedule.ts"
@@ -33,7 +33,7 @@ const failureOf = (what: string, cause: Cause.Cause<unknown>): Failure => {
 
 /** An act that was begun. */
 interface Begun {
-  readonly item: Item
+  readonly item: Item<unknown>
   readonly fiber: Fiber.Fiber<unknown, unknown>
   /** Which life of its node it belongs to. */
   readonly isAlive: () => boolean
@@ -53,11 +53,10 @@ class Play<R, S, RIn> {
     this.#run = { cluster: simulation.cluster, state, faults: this.#faults }
   }
 
-  readonly play = Effect.fnUntraced(function* (this: Play<R, S, RIn>, items: ReadonlyArray<Item>) {
+  readonly play = Effect.fnUntraced(function* (this: Play<R, S, RIn>, items: ReadonlyArray<Item<Deed<R, S>>>) {
     const { cluster } = this.#run
-    const beginning = cluster.now
     for (const [index, item] of items.entries()) {
-      yield* this.#passTo(beginning + item.at)
+      yield* this.#passTo(item.at)
       yield* this.#do(item)
       // What is done at one time is done in one step.
       if (items[index + 1]?.at === item.at) continue
@@ -91,18 +90,18 @@ class Play<R, S, RIn> {
     )
   }
 
-  readonly #do = Effect.fnUntraced(function* (this: Play<R, S, RIn>, item: Item) {
+  readonly #do = Effect.fnUntraced(function* (this: Play<R, S, RIn>, item: Item<Deed<R, S>>) {
     const { cluster } = this.#run
-    if (item.node === undefined) return yield* this.#doPart(item)
-    const node = cluster.node(item.node)
+    if (item.on === undefined) return yield* this.#doPart(item)
+    const { deed } = item.on
+    const node = cluster.node(item.on.node)
     if (node.status !== "up") return
-    const act = this.#spec.acts[item.act]!
     const { starts } = node
-    const fiber = yield* node.fork(Effect.suspend(() => act.run({ ...this.#run, node, args: item.args })))
+    const fiber = yield* node.fork(Effect.suspend(() => deed.run({ ...this.#run, node })))
     this.#begun.push({ item, fiber, isAlive: () => node.starts === starts && node.status === "up" })
   })
 
-  #doPart(item: Item): Effect.Effect<void> {
+  #doPart(item: Item<unknown>): Effect.Effect<void> {
     const { calm, cluster, nodes } = this.#simulation
     this.#faults.push(format(item))
     const split = (groups: ReadonlyArray<ReadonlyArray<string>>) => cluster.split(...groups)
@@ -132,9 +131,10 @@ class Play<R, S, RIn> {
 
 const playOnce = <R, S, RIn>(
   spec: Spec<R, S, RIn>,
-  schedule: Schedule
+  schedule: Schedule<Deed<R, S>>
 ): Effect.Effect<void, TestClusterError, Exclude<RIn, EventBus>> => {
   let log: ReadonlyArray<string> = []
+  let timed: ReadonlyArray<Item<Deed<R, S>>> = []
   const { items, nodes, seed } = schedule
   return Effect.gen(function* () {
     const state = spec.state()
@@ -142,7 +142,10 @@ const playOnce = <R, S, RIn>(
     const keepLog = Effect.sync(() => {
       log = made.cluster.log
     })
-    yield* Effect.onError(new Play(spec, made, state).play(items), () => keepLog)
+    // Times are those of the log, whose first lines are about the start.
+    const begun = made.cluster.now
+    timed = items.map((item) => ({ ...item, at: item.at + begun }))
+    yield* Effect.onError(new Play(spec, made, state).play(timed), () => keepLog)
   }).pipe(
     Effect.scoped,
     Effect.catchCause((cause) => {
@@ -152,7 +155,7 @@ const playOnce = <R, S, RIn>(
         problem,
         seed,
         drawn: items.length,
-        schedule: items.map(format),
+        schedule: timed.map(format),
         log: log.slice(-mostLogged),
         ...(why !== undefined && { cause: why })
       })
@@ -164,7 +167,7 @@ const playOnce = <R, S, RIn>(
 /** The failure of the shortest schedule that was found. */
 const shrink = Effect.fnUntraced(function* <R, S, RIn>(
   spec: Spec<R, S, RIn>,
-  schedule: Schedule,
+  schedule: Schedule<Deed<R, S>>,
   error: TestClusterError,
   maxShrinks: number
 ): Effect.fn.Return<TestClusterError, never, Exclude<RIn, EventBus>> {
@@ -198,7 +201,7 @@ export const checkSchedules = Effect.fnUntraced(function* <R, S, RIn>(
     length,
     faults: spec.faults ?? allFaults,
     nodes: typeof nodes === "number" ? { min: nodes, max: nodes } : nodes,
-    acts: Object.entries(spec.acts).map(([name, { args, weight }]) => ({ name, args, weight: weight ?? 1 }))
+    acts: Object.entries(spec.acts).map(([name, draw]) => ({ name, draw, weight: spec.weights?.[name] ?? 1 }))
   }
   const replay = yield* Effect.orDie(Config.option(Config.Int("SEED")))
   const [first, count] = Option.isSome(replay)

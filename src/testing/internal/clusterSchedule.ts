@@ -7,30 +7,36 @@ import { allFaults, drawFault, type Fault } from "./clusterFaults.ts"
 import { type Draw, drawFrom, pick } from "./clusterDraw.ts"
 
 /** One thing that is done. */
-export interface Item {
+export interface Item<D> {
   /** Milliseconds since the nodes have started. */
   readonly at: number
-  /** Where it is done; undefined for faults. */
-  readonly node: string | undefined
   readonly act: string
-  readonly args: Schema.Json
+  /** What is shown of it. */
+  readonly args: Schema.Json | undefined
+  /** What is done where; undefined for faults. */
+  readonly on: { readonly node: string; readonly deed: D } | undefined
 }
 
-export interface Schedule {
+export interface Schedule<D> {
   readonly seed: number
   readonly nodes: ReadonlyArray<string>
-  readonly items: ReadonlyArray<Item>
+  readonly items: ReadonlyArray<Item<D>>
 }
 
-export interface DrawnAct {
+/** What nodes do. */
+export interface Drawn<D> {
   readonly name: string
   readonly weight: number
-  readonly args: ((draw: Draw) => Schema.Json) | undefined
+  readonly draw: (draw: Draw) => D
 }
 
-export interface ScheduleOptions {
+interface Shown {
+  readonly shown?: Schema.Json | undefined
+}
+
+export interface ScheduleOptions<D extends Shown> {
   readonly nodes: { readonly min: number; readonly max: number }
-  readonly acts: ReadonlyArray<DrawnAct>
+  readonly acts: ReadonlyArray<Drawn<D>>
   readonly faults: ReadonlyArray<Fault>
   /** Acts of a schedule. */
   readonly length: number
@@ -53,7 +59,7 @@ const pause = (draw: Draw): number => {
 
 export const names = "abcdefghijklmnopqrstuvwxyz"
 
-export const drawSchedule = (seed: number, options: ScheduleOptions): Schedule => {
+export const drawSchedule = <D extends Shown>(seed: number, options: ScheduleOptions<D>): Schedule<D> => {
   const draw = drawFrom(seed)
   const { acts, length } = options
   const { max, min } = options.nodes
@@ -61,19 +67,21 @@ export const drawSchedule = (seed: number, options: ScheduleOptions): Schedule =
   const faults = chooseFaults(draw, options.faults)
   const faultRate = faults.length === 0 ? 0 : 0.05 + draw() * 0.15
   const sum = acts.reduce((all, { weight }) => all + weight, 0)
-  const items: Array<Item> = []
+  const items: Array<Item<D>> = []
   let at = 0
   for (let count = 0; count < length; count++) {
     at += pause(draw)
     if (draw() < faultRate) {
       for (const { act, after, args } of drawFault[pick(draw, faults)](draw, nodes)) {
-        items.push({ at: at + after, node: undefined, act, args })
+        items.push({ at: at + after, act, args, on: undefined })
       }
       continue
     }
     let left = draw() * sum
     const act = acts.find(({ weight }) => (left -= weight) < 0) ?? acts[0]!
-    items.push({ at, node: pick(draw, nodes), act: act.name, args: act.args?.(draw) ?? {} })
+    const node = pick(draw, nodes)
+    const deed = act.draw(draw)
+    items.push({ at, act: act.name, args: deed.shown, on: { node, deed } })
   }
   return { seed, nodes, items: items.toSorted((one, other) => one.at - other.at) }
 }
@@ -81,11 +89,13 @@ export const drawSchedule = (seed: number, options: ScheduleOptions): Schedule =
 export { allFaults }
 
 /** One act as a line of text. */
-export const format = ({ act, args, at, node }: Item): string =>
-  `${(at / 1000).toFixed(3)} s  ${node === undefined ? "" : `${node}: `}${act} ${JSON.stringify(args)}`
+export const format = ({ act, args, at, on }: Item<unknown>): string => {
+  const what = args === undefined ? act : `${act} ${JSON.stringify(args)}`
+  return `${(at / 1000).toFixed(3)} s  ${on === undefined ? "" : `${on.node}: `}${what}`
+}
 
 /** Tells of shorter and shorter schedules whether they fail as well, and answers the shortest that was found. */
-export const shrinkWith = (schedule: Schedule) => {
+export const shrinkWith = <D>(schedule: Schedule<D>) => {
   let best = schedule
   let size = Math.ceil(schedule.items.length / 2)
   let from = 0
@@ -95,7 +105,7 @@ export const shrinkWith = (schedule: Schedule) => {
       return best
     },
     /** The next one to try; none when nothing more can be left out. */
-    next: (): Schedule | undefined => {
+    next: (): Schedule<D> | undefined => {
       if (from >= best.items.length) {
         if (size === 1 && !isShorter) return undefined
         size = Math.ceil(size / 2)
@@ -105,7 +115,7 @@ export const shrinkWith = (schedule: Schedule) => {
       return { ...best, items: best.items.toSpliced(from, size) }
     },
     /** What became of it. */
-    tried: (shorter: Schedule, fails: boolean) => {
+    tried: (shorter: Schedule<D>, fails: boolean) => {
       if (!fails) {
         from += size
         return

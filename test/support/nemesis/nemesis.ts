@@ -112,7 +112,8 @@ class Nemesis {
         await nodes[fault.node]!.start()
         return this.say(`${names[fault.node]} runs again`)
       }
-      case "freeze node": {
+      case "freeze node":
+      case "sleep node": {
         nodes[fault.node]!.freeze()
         await sleep(fault.millis)
         return nodes[fault.node]!.thaw()

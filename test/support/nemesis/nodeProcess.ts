@@ -18,6 +18,7 @@ const goodbye = 10_000
 /** What nodes may warn of while things go wrong around them. Nothing is an error. */
 const expected: ReadonlyArray<RegExp> = [
   /^a node is down$/,
+  /^this node did not run for so long that the others take it for gone/,
   /^the event bus \(\w+\) does not work/,
   /^the event bus does not take messages for the other nodes/,
   /^a connection to the event bus \(\w+\) that was given up does not close$/
@@ -125,7 +126,7 @@ export class NodeProcess implements AsyncDisposable {
       .join(" ")
     const isLoud = said.level !== "INFO" && said.level !== "DEBUG" && said.level !== "TRACE"
     const isExpected = said.level === "WARN" && expected.some((pattern) => pattern.test(text))
-    if (isLoud && !isExpected) this.#problem(`logged ${said.level}: ${text} ${said.cause ?? ""}`.trim())
+    if (isLoud && !isExpected) this.#problem(`logged ${said.level}: ${text} ${said.cause?.split("\n")[0] ?? ""}`)
   }
 
   /** Kills the process with nothing of its work done. */

@@ -7,8 +7,8 @@ import { makeDraw, pick, shuffle } from "./draw.ts"
 export type Fault =
   /** Killed, and started again. */
   | { readonly kind: "kill node" | "stop node"; readonly at: number; readonly node: number }
-  /** Held up for a while (SIGSTOP). */
-  | { readonly kind: "freeze node"; readonly at: number; readonly node: number; readonly millis: number }
+  /** Held up for a while (SIGSTOP); when it sleeps, so long that the others take it for dead. */
+  | { readonly kind: "freeze node" | "sleep node"; readonly at: number; readonly node: number; readonly millis: number }
   | { readonly kind: "kill broker"; readonly at: number }
   | { readonly kind: "freeze broker"; readonly at: number; readonly millis: number }
   /** A share of the clients, those with the lowest numbers when all are shuffled with `seed`. */
@@ -23,6 +23,7 @@ export type Fault =
 
 export type FaultKind = Fault["kind"]
 
+/** Faults that are done where nobody asks for others. */
 export const faultKinds: ReadonlyArray<FaultKind> = [
   "kill node",
   "freeze node",
@@ -33,17 +34,21 @@ export const faultKinds: ReadonlyArray<FaultKind> = [
   "stall clients"
 ]
 
+/** Faults that can be asked for. */
+export const allKinds: ReadonlyArray<FaultKind> = [...faultKinds, "sleep node"]
+
 export interface ScheduleOptions {
   readonly seed: number
   readonly seconds: number
   readonly nodes: number
-  /** Which faults; all by default. */
+  /** Which faults; `faultKinds` by default. */
   readonly kinds?: ReadonlyArray<FaultKind> | undefined
 }
 
 /** Milliseconds between two faults. */
 const interval = 2_000
 const frozenNode = 5_000
+const sleepingNode = 12_000
 const frozenBroker = 4_000
 /** Milliseconds a process may need until it works again after it was started. */
 const starting = 4_000
@@ -76,7 +81,8 @@ export const makeSchedule = ({ kinds = faultKinds, nodes, seconds, seed }: Sched
       default: {
         const node = freeNode(at)
         if (node === undefined) return undefined
-        return kind === "freeze node" ? { kind, at, node, millis: frozenNode } : { kind, at, node }
+        if (kind === "freeze node") return { kind, at, node, millis: frozenNode }
+        return kind === "sleep node" ? { kind, at, node, millis: sleepingNode } : { kind, at, node }
       }
     }
   }

@@ -95,7 +95,13 @@ const RouteLive = WebSocketRoute.layer(
     const [devices, halls, lines] = [yield* Devices, yield* Halls, yield* Lines]
     const enter = Effect.fnUntraced(function* (name: string) {
       const room = Room.ref.make(name)
-      yield* join(halls.get(room), { session }, fromHall)
+      // A client may go while it comes.
+      yield* Effect.catchReason(
+        join(halls.get(room), { session }, fromHall),
+        "RoomError",
+        "MemberGone",
+        () => Effect.void
+      )
       yield* forward(lines, room, fromLine)
       yield* devices.track(room, User.ref.make(user), { device: session })
     })
