@@ -46,6 +46,8 @@ const work = async (): Promise<void> => {
   process.send!([])
 }
 
+const isKind = (name: string): name is SimulationName => name in share
+
 const lead = async (): Promise<void> => {
   const { values } = parseArgs({
     args: process.argv.slice(2).filter((argument) => argument !== "--"),
@@ -56,7 +58,6 @@ const lead = async (): Promise<void> => {
       kind: { type: "string" }
     }
   })
-  const isKind = (name: string): name is SimulationName => name in share
   const all = Object.keys(share).filter(isKind)
   const kinds = values.kind === undefined ? all : all.filter((kind) => kind === values.kind)
   const [schedules, from, jobs] = [values.schedules, values.from, values.jobs].map(Number)

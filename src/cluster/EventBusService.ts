@@ -18,6 +18,7 @@ export interface BusGap {
   readonly reason: "unreachable" | "reconnected" | "overflow"
 }
 
+/** Tells the listener of a topic that a message arrived, or that some may be missing. */
 export type BusEvent = BusMessage | BusGap
 
 /**

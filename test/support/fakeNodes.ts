@@ -135,6 +135,6 @@ export class FakeNodes {
         ),
       leave: Effect.void,
       nodes: () => this.infos.filter((info) => info.epoch !== epoch)
-    } as Peers
+    }
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Servers of several nodes without sockets and without a network: what one writes to another arrives in the same step.
  */
-import { Ref, type Room, RoomApi, Rooms } from "effect-rooms"
+import { Ref, RoomApi, Rooms } from "effect-rooms"
 import { Connections, Limits, RoomsServer, WebSocketRoute } from "effect-rooms/websocket"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -27,7 +27,6 @@ export class Hall extends Ref.Entity<Hall>()("Hall") {}
 const events = { said: Schema.String }
 export const HallApi = RoomApi.make("hall", { key: Hall, events, member: Schema.String })
 type HallRooms = Rooms.Rooms<Hall, typeof events, string>
-type HallRoom = Room.Room<Hall, typeof events, string>
 export type HallOptions = Rooms.Options<Hall, typeof events, string>
 
 /** What goes over a desk: words, and what is said in halls. */

@@ -10,6 +10,7 @@ export type TopicEvent<A> = { readonly _tag: "Message"; readonly payload: A } | 
 
 const overflow: BusGap = { _tag: "Gap", reason: "overflow" }
 
+/** Keeps what arrived on a topic until it is read, up to a bound. */
 export class TopicBuffer<A> implements Source<TopicEvent<A>, never> {
   readonly #capacity: number
   readonly #onDropped: () => void

@@ -22,9 +22,12 @@ export interface Surroundings {
   readonly onProblem: (problem: string) => void
 }
 
-/** Milliseconds a handshake may take, and entering the rooms after it. */
+/**
+ * Milliseconds a handshake may take, and entering the rooms after it: longer than a node is frozen, since one that finds
+ * the client gone must not find first that it wants to come in.
+ */
 const handshake = 2_000
-const entering = 6_000
+const entering = 10_000
 /** Milliseconds until the first new attempt, at random; doubled with each failure up to the last. */
 const firstWait = 100
 const lastWait = 2_000
