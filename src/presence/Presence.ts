@@ -28,7 +28,7 @@ import * as Others from "./internal/others.ts"
 import { ChangesReader, OccupancyReader } from "./internal/readers.ts"
 import type { Reader, Room } from "./internal/room.ts"
 import * as Rooms from "./internal/rooms.ts"
-import { hold } from "./internal/track.ts"
+import { hold, letGo } from "./internal/track.ts"
 import { type Change, list, type Listing, type Occupancy } from "./PresenceChange.ts"
 import { type Bounds, checked } from "./PresenceConfig.ts"
 import type { Entry, Status } from "./PresenceEntry.ts"
@@ -275,7 +275,11 @@ export const make = Effect.fnUntraced(function* <U, M = undefined, E = Everywher
     device: at.device,
     update: (fields) => edit(room, at, fields),
     heartbeat: beat(room, at),
-    drop: Effect.sync(() => rooms.change(room.identifier, [at.user], (state) => State.drop(state, at, rooms.now())))
+    drop: Effect.sync(() => {
+      const isDone = rooms.change(room.identifier, [at.user], (state) => State.drop(state, at, rooms.now()))
+      if (!isDone) letGo(rooms, room.identifier, at)
+      return isDone
+    })
   })
 
   /** A reader of a room until the scope closes. */

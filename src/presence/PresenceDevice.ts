@@ -20,6 +20,8 @@ export interface Claim {
   readonly owner: string | undefined
   /** Rises with every owner of the device, on whatever node; a late action of an earlier owner is recognised by it. */
   readonly generation: number
+  /** The highest generation of it that the owner had heard of from another node. */
+  readonly over: number
 }
 
 /** A device and what keeps it alive: a scope that holds it, its grace period, or its heartbeats. */
@@ -36,14 +38,15 @@ export interface Device<out M> extends Claim {
   readonly lastHeartbeatAt: number
   readonly lastSeen: number
   readonly unstableSince: number | undefined
-  /** It was taken over on another node: it stays for those who do not know yet, and nothing can be done with it. */
+  /**
+   * It was taken over on another node: it stays for those who do not know yet, and nothing can be done with it. Where a
+   * scope still holds it, it may turn out that it was not.
+   */
   readonly moved: boolean
 }
 
 /** Stands for a device that has gone, and hides what other nodes may still say of it. */
 export interface Grave extends Claim {
-  /** The highest generation it hides: what its owner knew of. */
-  readonly over: number
   readonly reason: LeaveReason
   readonly since: number
 }

@@ -8,17 +8,7 @@
  * Only devices of this node are changed here; what other nodes say of theirs is taken in by `PresenceUnion.ts`.
  */
 import type { Ref } from "../Ref.ts"
-import {
-  claims,
-  type Device,
-  type Grave,
-  isGrave,
-  isOwn,
-  isShared,
-  type Meta,
-  unite,
-  type UserState
-} from "./PresenceDevice.ts"
+import { claims, type Device, type Grave, isGrave, isOwn, type Meta, unite, type UserState } from "./PresenceDevice.ts"
 import type { Event, LeaveReason, Status } from "./PresenceEntry.ts"
 import {
   type Changed,
@@ -31,7 +21,7 @@ import {
   withUser
 } from "./PresenceUsers.ts"
 
-export { type Device, leading, type Meta, toEntry, type UserState } from "./PresenceDevice.ts"
+export { type Device, type Grave, leading, type Meta, toEntry, type UserState } from "./PresenceDevice.ts"
 export {
   type Changed,
   changedUsers,
@@ -79,16 +69,17 @@ export interface Appearance<in out U, out M> {
   readonly meta: Meta<M>
 }
 
-/** The user with other devices that are shown, and graves; what other nodes say is kept. */
+/**
+ * The user with other devices that are shown, and graves; what other nodes say is kept. Alone, when the user entered does
+ * not depend on which devices are left.
+ */
 const withDevices = <U, M>(
   state: PresenceState<U, M>,
   before: UserState<U, M>,
   devices: ReadonlyArray<Device<M>>,
   graves: ReadonlyArray<Grave>
 ): UserState<U, M> =>
-  graves.length > 0 || isShared(before)
-    ? unite(before.user, [...devices, ...before.hidden, ...graves], state.self)
-    : { ...before, devices }
+  state.self === "" ? { ...before, devices } : unite(before.user, [...devices, ...before.hidden, ...graves], state.self)
 
 const deviceAt = <U, M>(state: PresenceState<U, M>, at: At): Device<M> | undefined => {
   const device = find(state, at.user)?.devices.find((other) => other.device === at.device)
@@ -112,6 +103,7 @@ const appear = <U, M>(
     ...appearance,
     owner: undefined,
     generation,
+    over: stays ? own.over : overOf(before, appearance.device),
     entered: stays ? own.entered : (present(before)?.entered ?? generation),
     held: hold || (own?.held ?? false),
     heldAs: hold ? generation : (own?.heldAs ?? generation),
@@ -131,6 +123,16 @@ const appear = <U, M>(
 
 const nothing: ReadonlyArray<never> = []
 
+/** The highest generation of a device that other nodes have told of. */
+const overOf = <U, M>(user: UserState<U, M> | undefined, device: string): number => {
+  if (user === undefined) return 0
+  let over = 0
+  for (const one of claims(user)) {
+    if (one.device === device) over = Math.max(over, isOwn(one) ? one.over : one.generation)
+  }
+  return over
+}
+
 /** A scope takes hold of a device. It belongs to the newest: whoever held it before cannot touch it any more. */
 export const hold = <U, M>(state: PresenceState<U, M>, input: Appearance<U, M>, now: Now): Changed<U, M> =>
   appear(state, input, now, true)
@@ -144,16 +146,14 @@ export const set = <U, M>(state: PresenceState<U, M>, input: Appearance<U, M>, n
  * where they could not know.
  */
 const graveOf = <U, M>(
-  { hidden }: UserState<U, M>,
+  user: UserState<U, M>,
   { device, generation, owner }: Device<M>,
   reason: LeaveReason,
   memory: Now | undefined
 ): ReadonlyArray<Grave> => {
   if (memory === undefined) return nothing
-  const others = hidden.filter((one) => one.device === device)
-  if (others.length === 0 && reason !== "removed") return nothing
-  const over = others.reduce((most, one) => Math.max(most, one.generation), 0)
-  return [{ device, generation, owner, over, reason, since: memory.at }]
+  if (reason !== "removed" && user.hidden.every((one) => one.device !== device)) return nothing
+  return [{ device, generation, owner, over: overOf(user, device), reason, since: memory.at }]
 }
 
 const edit = <U, M>(
@@ -200,6 +200,16 @@ export const lost = <M>(device: Device<M>, now: Now): Device<M> => ({
 export const drop = <U, M>(state: PresenceState<U, M>, holder: Holder, now: Now): Changed<U, M> =>
   edit(state, holder, "dropped", (device) => lost(device, now))
 
+/** The scope or connection of a device that was taken over elsewhere has ended: it will not come back. */
+export const letGo = <U, M>(state: PresenceState<U, M>, { generation, user, device }: Holder): Changed<U, M> => {
+  const before = known(state, user)
+  const isMeant = (one: Device<M> | Grave) =>
+    one.device === device && !isGrave(one) && one.moved && one.held && one.heldAs === generation
+  if (before === undefined || !before.hidden.some(isMeant)) return [state, []]
+  const hidden = before.hidden.map((one) => (isMeant(one) ? { ...one, held: false } : one))
+  return withUser(state, before, { ...before, hidden }, "left")
+}
+
 /**
  * The scope that holds a device has closed: the device goes. Here and below, `memory` is the time since when what has
  * gone is remembered for other nodes.
@@ -217,7 +227,7 @@ export const remove = <U, M>(
   if (device !== undefined) return edit(state, { user, device }, "removed", () => undefined, memory)
   const before = find(state, user)
   if (before === undefined) return [state, []]
-  if (memory === undefined && !isShared(before)) return withUser(state, before, { ...before, devices: [] }, "removed")
+  if (state.self === "") return withUser(state, before, { ...before, devices: [] }, "removed")
   const own = before.devices.filter(isOwn)
   if (own.length === 0) return [state, []]
   const graves = own.flatMap((one) => graveOf(before, one, "removed", memory))

@@ -2,10 +2,9 @@
  * What the nodes say together: takes what another node says of its devices into the state of a room, and settles what
  * this node says of the same ones.
  *
- * A device that two nodes have is one, that of the higher generation; the other node withdraws its own, silently. Only
- * where it is not sure that it has been taken over, and is alive here, this node takes it over again: the other one did
- * not know this node when it took hold of it, as after a start, or says itself that the connection is lost. A node knows
- * another once and for all, so that this ends.
+ * A device that two nodes have is one, that of the higher generation; the other node withdraws its own, silently. Where
+ * the device is alive on this node, and it is not sure that it has been taken over, this node takes it back: nodes that
+ * did not hear each other do not know what the client had elsewhere, and here it is connected.
  *
  * Taking in the same thing twice changes nothing, and the order in which things come does not matter once all have.
  */
@@ -50,23 +49,48 @@ export interface Settling {
   readonly onOwn: (user: string) => void
 }
 
-/** What is left of what this node says, when `rivals` are said of the same device. */
+/**
+ * What the claims above it say of a device of this node: that it was taken over, or that it seems so, or neither.
+ *
+ * It was where the other owner had heard of it. It seems so where that had met this node, and so was not without any
+ * knowledge, as after a start; unless it says itself that it has lost the connection.
+ */
+const verdictOn = <M>(
+  own: Device<M>,
+  newer: ReadonlyArray<Device<M> | Grave>,
+  knew: Settling["knew"]
+): "taken" | "seems" | "free" => {
+  const [newest] = newer
+  if (newest === undefined) return "free"
+  if (isGrave(newest)) return own.generation <= newest.over ? "taken" : "free"
+  const rivals = newer.filter((rival) => !isGrave(rival) && knew(rival))
+  if (rivals.some(({ over }) => own.generation <= over)) return "taken"
+  return rivals.length > 0 && newest.unstableSince === undefined ? "seems" : "free"
+}
+
+/** What is left of what this node says, where `rivals` are said of the same device. */
 const settled = <M>(
   own: Device<M> | Grave,
   rivals: ReadonlyArray<Device<M> | Grave>,
   self: string,
   { knew, next, now, remembers }: Settling
 ): ReadonlyArray<Device<M> | Grave> => {
-  const newer = rivals.filter((rival) => isNewer(rival, own, self))
-  if (isGrave(own)) return newer.length > 0 ? [] : [own]
-  if (newer.length === 0) return own.moved ? [] : [own]
-  const newest = newer.reduce((a, b) => (isNewer(a, b, self) ? a : b))
-  const isOver = isGrave(newest)
-    ? own.generation <= newest.over
-    : newest.unstableSince === undefined && newer.some((rival) => !isGrave(rival) && knew(rival))
-  if (!own.moved && own.unstableSince === undefined && !isOver) return [{ ...own, generation: next() }]
-  if (isGrave(newest) || !remembers) return []
-  return own.moved ? [own] : [{ ...lost(own, now), lastSeen: own.lastSeen, moved: true }]
+  const newer = rivals.filter((rival) => isNewer(rival, own, self)).toSorted((a, b) => (isNewer(a, b, self) ? -1 : 1))
+  const [newest] = newer
+  if (isGrave(own)) return newest === undefined ? [own] : []
+  if (newest === undefined && !own.moved) return [own]
+  const verdict = verdictOn(own, newer, knew)
+  const isHere = own.moved ? own.held : own.unstableSince === undefined
+  if (isHere && verdict === "free") return [{ ...own, generation: next(), unstableSince: undefined, moved: false }]
+  if (newest === undefined || isGrave(newest) || !remembers) return []
+  return [
+    {
+      ...own,
+      held: own.held && verdict === "seems",
+      unstableSince: own.moved ? own.unstableSince : now.at,
+      moved: true
+    }
+  ]
 }
 
 const settle = <U, M>(

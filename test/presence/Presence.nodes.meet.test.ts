@@ -136,7 +136,7 @@ describe("what cannot be read", () => {
       Effect.gen(function* () {
         const { nodes, places } = yield* start(["a"])
         const broken = nodes.cluster.start("broken")
-        const good = [3, 3, "busy", "held", 0, "x"]
+        const good = [3, 0, 3, "busy", "held", 0, "x"]
         const bad: Record<string, Schema.Json> = {
           "not json": good,
           "[]": good,
@@ -146,10 +146,10 @@ describe("what cannot be read", () => {
           [key("alice", "x".repeat(129))]: good,
           [key("alice", "1")]: good.with(0, -1),
           [key("alice", "2")]: good.with(0, Number.MAX_SAFE_INTEGER),
-          [key("alice", "3")]: good.with(1, "1"),
-          [key("alice", "4")]: good.with(2, "here"),
-          [key("alice", "5")]: good.with(3, "there"),
-          [key("alice", "6")]: good.with(5, 1),
+          [key("alice", "3")]: good.with(2, "1"),
+          [key("alice", "4")]: good.with(3, "here"),
+          [key("alice", "5")]: good.with(4, "there"),
+          [key("alice", "6")]: good.with(6, 1),
           [key("alice", "7")]: [],
           [key("alice", "8")]: { generation: 3 },
           [key("alice", "9")]: "left"
@@ -192,14 +192,14 @@ describe("what cannot be read", () => {
       Effect.gen(function* () {
         const { nodes, places } = yield* start(["a"])
         const other = nodes.cluster.start("b")
-        const good = [3, 3, "busy", "held", 0, "x"]
+        const good = [3, 0, 3, "busy", "held", 0, "x"]
         const { table } = yield* say(other, { [key("alice", "tab")]: good })
         nodes.settle()
         assert.deepStrictEqual(places[0]!.told(), ["+ alice busy"])
-        table.set(key("alice", "tab"), good.with(5, 1))
+        table.set(key("alice", "tab"), good.with(6, 1))
         nodes.settle()
         assert.deepStrictEqual(places[0]!.told(), ["- alice left"])
-        table.set(key("alice", "tab"), good.with(5, "y"))
+        table.set(key("alice", "tab"), good.with(6, "y"))
         nodes.settle()
         assert.deepStrictEqual(places[0]!.told(), ["+ alice busy"])
       }).pipe(Effect.scoped)

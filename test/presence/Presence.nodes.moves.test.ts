@@ -208,6 +208,62 @@ describe("a session that moves to another node", () => {
       }).pipe(Effect.scoped)
   )
 
+  for (const ending of ["lost", "clean"] as const) {
+    it.effect(`during a split comes back when it turns out that its other connection is ${ending}`, () =>
+      Effect.gen(function* () {
+        const { nodes, places } = yield* start(["a", "b", "c"])
+        const [a, b] = places
+        nodes.cluster.part(a!.node, b!.node)
+        // The first node counts further than the second knows.
+        for (let n = 0; n < 9; n++) yield* tracked(a!, bob, tab)
+        const connection = new FakeConnection("old")
+        yield* tracked(a!, alice, { ...tab, as: connection })
+        a!.node.flush()
+        yield* end(connection, ending)
+        a!.node.flush()
+        const { session } = yield* tracked(b!, alice, { ...tab, meta: "here" })
+        nodes.cluster.heal()
+        // What the first node has said comes one after the other.
+        nodes.cluster.settle()
+        assert.isTrue(yield* session.heartbeat)
+        nodes.live(60)
+        for (const { shown } of places) {
+          assert.deepStrictEqual(shown().toSorted(), [
+            "alice online here [tab online here]",
+            "bob online x [tab online x]"
+          ])
+        }
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  for (const way of ["close", "drop", "lost"] as const) {
+    it.effect(`that seems to have been taken over, and ends meanwhile (${way}), does not come back`, () =>
+      Effect.gen(function* () {
+        const { nodes, places } = yield* start(["a", "b"])
+        const [a, b] = places
+        nodes.cluster.part(a!.node, b!.node)
+        for (let n = 0; n < 9; n++) yield* tracked(a!, bob, tab)
+        const there = new FakeConnection("there")
+        yield* tracked(a!, alice, { ...tab, as: there })
+        const here = new FakeConnection("here")
+        const { close, session } = yield* tracked(b!, alice, { ...tab, as: here })
+        nodes.cluster.heal()
+        nodes.settle()
+        assert.deepStrictEqual([yield* session.heartbeat, yield* session.update({ meta: "y" })], [false, false])
+        if (way === "close") yield* close
+        else if (way === "lost") yield* end(here, "lost")
+        else assert.isFalse(yield* session.drop)
+        yield* end(there, "lost")
+        nodes.settle()
+        for (const { shown } of places) assert.include(shown(), aliceLost)
+        nodes.live(25)
+        for (const { shown } of places) assert.deepStrictEqual(shown(), ["bob online x [tab online x]"])
+        assert.deepStrictEqual(b!.entries(), [])
+      }).pipe(Effect.scoped)
+    )
+  }
+
   it.effect("during a split and left there stays where it is connected, whatever hides its old place", () =>
     Effect.gen(function* () {
       const { connection, nodes, places } = yield* withAlice(["a", "b", "c"])

@@ -31,9 +31,9 @@ type Statement = typeof Statement.Type
 
 const claimOf = (one: Statement, owner: string | undefined): Device<string> | Grave | undefined => {
   const { device, entered, generation: number, status, what } = one
-  const claim = { device, owner, generation: number }
+  const claim = { device, owner, generation: number, over: entered }
   if (what === "nothing") return undefined
-  if (what === "gone") return { ...claim, over: entered, reason: "removed", since: 0 }
+  if (what === "gone") return { ...claim, reason: "removed", since: 0 }
   return {
     ...claim,
     entered,
@@ -102,6 +102,7 @@ const check = (state: RoomState): void => {
       const hides = one.devices.filter(({ device }) => device === grave.device)
       for (const device of hides) assert.isTrue(isNewer(device, grave, state.self))
     }
+    if (one.devices.length > 0) assert.strictEqual(one.entered, Math.min(...one.devices.map(({ entered }) => entered)))
     devices += one.devices.length
     own += one.devices.filter(isOwn).length
     past += one.hidden.filter(isOwn).length
@@ -213,13 +214,17 @@ describe("what several nodes say", () => {
         for (const one of hidden) if (isOwn(one) && !isGrave(one)) assert.isTrue(one.moved)
         for (const one of devices) assert.isFalse(one.moved)
       }
+      state = committed(state, State.remove(state, "alice", "tab", now))
       const gone = State.remove(state, "alice", undefined, now)
       state = committed(state, gone)
+      const appearance = { user: User.ref`bob`, status: "online", meta: { value: "late", text: "late" } } as const
+      state = committed(state, State.hold(state, { ...appearance, device: "tab", generation: 150 }, now))
       state = committed(state, rename(state, "b2", settling(200)))
       const ages = { timeToLive: 10, gracePeriod: 10 }
       const later = { at: 5_000, wall: 0 }
       const back = input.statements.map((one) => ({ ...one, what: "nothing" as const }))
       state = committed(state, merge(state, back.map(saidOf), settling(300)))
+      state = committed(state, State.release(state, { user: "bob", device: "tab", generation: 150 }, now))
       state = committed(state, State.expire(state, later, ages, later))
       for (const { devices } of State.everybody(state)) for (const one of devices) assert.isTrue(one.held)
       assert.strictEqual(state.past, 0)

@@ -90,6 +90,11 @@ export class Rooms<U, M> {
     return this.#listener !== undefined && this.#past < this.#options.limits.capacity
   }
 
+  /** There are no other nodes. */
+  get isAlone(): boolean {
+    return this.#listener === undefined
+  }
+
   /** From here on the listener is told what changes of the devices of this node. */
   connect(listener: Listener<U, M>): void {
     this.#listener = listener

@@ -30,6 +30,7 @@ const Generation = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 **
 const Alive = Schema.Tuple([
   Generation,
   Generation,
+  Generation,
   Status,
   Schema.Literals(["held", "free", "unstable"]),
   Schema.Finite,
@@ -47,7 +48,15 @@ const aliveness = ({ held, unstableSince }: Device<unknown>) =>
 export const toJson = <M>(one: Device<M> | Grave): Schema.Json =>
   isGrave(one)
     ? [one.generation, one.over, one.reason]
-    : [one.generation, one.entered, one.status, aliveness(one), one.lastSeen, JSON.parse(one.meta.text) as Schema.Json]
+    : [
+        one.generation,
+        one.over,
+        one.entered,
+        one.status,
+        aliveness(one),
+        one.lastSeen,
+        JSON.parse(one.meta.text) as Schema.Json
+      ]
 
 /** Whether others are told the same of both. */
 export const isSame = <M>(a: Device<M> | Grave, b: Device<M> | Grave): boolean => {
@@ -80,16 +89,17 @@ export const makeRead = <E, U, M>(kinds: Kinds<E, U, M>) => {
     const read = entry(value)
     if (Result.isFailure(read)) return undefined
     const one = read.success
-    const [generation, second] = one
-    if (one.length === 3) return { device, owner, generation, over: second, reason: one[2], since: now }
-    const [, , status, state, lastSeen, json] = one
+    const [generation, over] = one
+    if (one.length === 3) return { device, owner, generation, over, reason: one[2], since: now }
+    const [, , entered, status, state, lastSeen, json] = one
     const decoded = meta(json)
     if (Result.isFailure(decoded)) return undefined
     return {
       device,
       owner,
       generation,
-      entered: second,
+      over,
+      entered,
       status,
       meta: { value: decoded.success, text: JSON.stringify(json) },
       held: state === "held",

@@ -13,6 +13,12 @@ import type { Rooms } from "./rooms.ts"
 /** Below the generation of every device: who holds as this one holds nothing. */
 const nobodys = 0
 
+/** Who held a device that was taken over on another node is gone: it does not come back. */
+export const letGo = <U, M>(rooms: Rooms<U, M>, room: string, holder: State.Holder): void => {
+  if (rooms.isAlone) return
+  rooms.change(room, [holder.user], (state) => State.letGo(state, holder))
+}
+
 /**
  * Lets a device appear until the scope closes or the receiver is gone; done in one step.
  *
@@ -31,10 +37,12 @@ export const hold = <U, M>(
       const place = Scope.forkUnsafe(parent)
       const discard = Scope.close(place, Exit.void)
       let holder: State.Holder = { ...named, generation: nobodys }
-      const end = (ending: Ending) =>
-        rooms.change(room, [holder.user], (state) =>
+      const end = (ending: Ending) => {
+        const isDone = rooms.change(room, [holder.user], (state) =>
           ending === "lost" ? State.drop(state, holder, rooms.now()) : State.release(state, holder, rooms.memory)
         )
+        if (!isDone) letGo(rooms, room, holder)
+      }
       let gone = false
       const unlink = receiver?.onClose?.((ending) => {
         gone = true
