@@ -21,7 +21,7 @@ import {
   withUser
 } from "./PresenceUsers.ts"
 
-export { type Device, type Grave, leading, type Meta, toEntry, type UserState } from "./PresenceDevice.ts"
+export { type Device, leading, type Meta, toEntry, type UserState } from "./PresenceDevice.ts"
 export {
   type Changed,
   changedUsers,
