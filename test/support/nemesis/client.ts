@@ -51,6 +51,8 @@ export class Client {
   readonly rooms: ReadonlyArray<string>
   readonly #shared: Surroundings
   readonly #home: NodeProcess
+  /** It has left, and does not come back. */
+  isGone = false
   #connections = 0
   #socket: WebSocket | undefined
   #connection: Connection | undefined
@@ -73,7 +75,7 @@ export class Client {
   async live(): Promise<void> {
     const { closed, draw } = this.#shared
     let [failures, before]: [number, NodeProcess | undefined] = [0, undefined]
-    while (!closed()) {
+    while (!closed() && !this.isGone) {
       const node: NodeProcess | undefined = before === undefined ? this.#home : this.#another(before)
       if (node?.life === undefined) {
         before ??= this.#home
@@ -83,7 +85,7 @@ export class Client {
       const { code, entered, reason } = await this.#connect(node)
       before = node
       failures = entered ? 0 : failures + 1
-      if (closed()) return
+      if (closed() || this.isGone) return
       const told = /^retryInMs=(\d+)$/.exec(reason)?.[1]
       await sleep(
         code === 1012 && told !== undefined ? Number(told) : draw() * Math.min(lastWait, firstWait * 2 ** failures)
@@ -128,7 +130,7 @@ export class Client {
         this.#connection = undefined
         if (isOpen && !this.#shared.closed()) {
           codes.set(code, (codes.get(code) ?? 0) + 1)
-          if (!expectedCodes.has(code)) {
+          if (!expectedCodes.has(code) && !this.isGone) {
             onProblem(`${id} on ${connection.life} was closed with ${code} ${String(reason)} ${error}`)
           }
         }
@@ -188,6 +190,13 @@ export class Client {
     socket.pause()
     await sleep(millis)
     socket.resume()
+  }
+
+  /** Leaves for good; politely, or as one whose machine is switched off. */
+  leave(politely: boolean): void {
+    this.isGone = true
+    if (politely) this.#socket?.close(1000)
+    else this.reset()
   }
 
   goHome(): void {

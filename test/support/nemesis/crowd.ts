@@ -42,8 +42,15 @@ export class Crowd implements AsyncDisposable {
     this.#lives = lives
   }
 
-  get areAllIn(): boolean {
-    return this.clients.every(({ isIn }) => isIn)
+  /** Those who want to be in their rooms, and are not. */
+  get absent(): ReadonlyArray<Client> {
+    return this.clients.filter(({ isGone, isIn }) => !isIn && !isGone)
+  }
+
+  /** A share of the clients leaves for good, every other one without a word. */
+  dismiss(share: number): void {
+    const leaving = this.clients.slice(0, Math.ceil(this.clients.length * share))
+    for (const [index, client] of leaving.entries()) client.leave(index % 2 === 0)
   }
 
   /** By room, the sessions of those who are in. */

@@ -34,6 +34,8 @@ const startWithin = 60_000
 /** Milliseconds between killing and starting again. */
 const pause = { node: 500, broker: 1_000 }
 const poll = 100
+/** The share of the clients that leaves at the beginning. */
+const leaving = 0.05
 
 /** Asks until nothing is wrong, and answers what still is when the time is over, and how long it took. */
 const untilNothing = async (
@@ -79,8 +81,8 @@ class Nemesis {
   /** What is wrong with what nodes know. */
   async differences(): Promise<ReadonlyArray<string>> {
     const { crowd, nodes } = this
-    const absent = crowd.clients.filter(({ isIn }) => !isIn)
-    if (absent.length > 0) return [`${absent.length} clients are not in their rooms, such as ${absent[0]!.session}`]
+    const [first, ...others] = crowd.absent
+    if (first !== undefined) return [`${others.length + 1} clients are not in their rooms, such as ${first.session}`]
     const views = await Promise.all(nodes.map((node) => node.view().catch((error: unknown) => String(error))))
     const truth = { up: names, sessions: crowd.sessions, userOf: (session: string) => crowd.userOf(session) }
     return views.flatMap((view, index) =>
@@ -184,6 +186,8 @@ export const runNemesis = async (options: Options): Promise<Report> => {
   nemesis.say(`${crowd.clients.length} clients are on ${nodes.length} nodes after ${seconds(startedAfter)}`)
 
   crowd.talk()
+  // They are gone for everybody in the end, also where nobody has said so.
+  crowd.dismiss(leaving)
   await nemesis.rage(faults)
   nemesis.say("the last fault is over")
   const [different, convergedAfter] = await untilNothing(convergeWithin, () => nemesis.differences())
