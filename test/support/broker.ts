@@ -72,6 +72,18 @@ const freePort = async (): Promise<number> => {
   return port
 }
 
+/** Whether no thread of a process runs any more: a signal takes its time on another core. Where nobody tells, it is. */
+const isStopped = (pid: number): boolean => {
+  try {
+    return readdirSync(`/proc/${pid}/task`).every((thread) => {
+      const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, "latin1")
+      return stat[stat.lastIndexOf(")") + 2] === "T"
+    })
+  } catch {
+    return true
+  }
+}
+
 /** The process and all that descend from it, where the system tells (`/proc`); else the process. */
 const family = (pid: number): ReadonlyArray<number> => {
   const children = new Map<number, Array<number>>()
@@ -172,9 +184,12 @@ export class Broker implements AsyncDisposable {
     await this.start()
   }
 
-  /** Stops all its processes in mid-air (SIGSTOP): sockets stay open, nobody answers. */
+  /** Stops all its processes in mid-air (SIGSTOP): sockets stay open, and from this call on nobody answers. */
   stall(): void {
-    this.#signal(this.#running(), "SIGSTOP")
+    const child = this.#running()
+    this.#signal(child, "SIGSTOP")
+    const deadline = performance.now() + 5_000
+    for (const pid of family(child.pid!)) while (!isStopped(pid) && performance.now() < deadline);
   }
 
   /** Lets it go on (SIGCONT). */
