@@ -65,6 +65,37 @@ describe("a session that moves to another node", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("P19: does not come back to its old connection when it loses the new one", () =>
+    Effect.gen(function* () {
+      const { nodes, places, session } = yield* withAlice(["a", "b"])
+      const connection = new FakeConnection("new")
+      yield* tracked(places[1]!, alice, { ...tab, as: connection })
+      nodes.settle()
+      yield* end(connection, "lost")
+      nodes.settle()
+      for (const { shown } of places) assert.deepStrictEqual(shown(), [aliceLost])
+      assert.isFalse(yield* session.heartbeat)
+      nodes.live(50)
+      for (const { entries, shown } of places) {
+        assert.deepStrictEqual(shown(), [])
+        assert.deepStrictEqual(entries(), [])
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("P19: nor where both are heard of at once", () =>
+    Effect.gen(function* () {
+      const { nodes, places } = yield* withAlice(["a", "b"])
+      const connection = new FakeConnection("new")
+      yield* tracked(places[1]!, alice, { ...tab, as: connection })
+      yield* end(connection, "lost")
+      nodes.settle()
+      for (const { shown } of places) assert.deepStrictEqual(shown(), [aliceLost])
+      nodes.live(25)
+      for (const { shown } of places) assert.deepStrictEqual(shown(), [])
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("has not left for a node that hears of the old place first, or of the new one much later", () =>
     Effect.gen(function* () {
       const { nodes, places } = yield* withAlice(["a", "b", "c"])
@@ -85,25 +116,27 @@ describe("a session that moves to another node", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("P7: and loses its new node as well is gone with that", () =>
-    Effect.gen(function* () {
-      const { connection, nodes, places } = yield* withAlice(["a", "b", "c"])
-      yield* end(connection, "lost")
-      nodes.settle()
-      yield* tracked(places[1]!, alice, tab)
-      nodes.settle()
-      nodes.cluster.crash(places[1]!.node)
-      nodes.live(9)
-      for (const place of [places[0]!, places[2]!]) assert.deepStrictEqual(place.shown(), [aliceHere])
-      nodes.cluster.notice()
-      nodes.settle()
-      for (const place of [places[0]!, places[2]!]) {
-        assert.deepStrictEqual(place.shown(), [])
-        assert.strictEqual(place.told().at(-1), "- alice dropped")
-      }
-      assert.deepStrictEqual(places[0]!.entries(), [])
-    }).pipe(Effect.scoped)
-  )
+  for (const before of ["lost before", "still connected"]) {
+    it.effect(`P7: and loses its new node as well is gone with that (${before})`, () =>
+      Effect.gen(function* () {
+        const { connection, nodes, places } = yield* withAlice(["a", "b", "c"])
+        if (before === "lost before") yield* end(connection, "lost")
+        nodes.settle()
+        yield* tracked(places[1]!, alice, tab)
+        nodes.settle()
+        nodes.cluster.crash(places[1]!.node)
+        nodes.live(9)
+        for (const place of [places[0]!, places[2]!]) assert.deepStrictEqual(place.shown(), [aliceHere])
+        nodes.cluster.notice()
+        nodes.settle()
+        for (const place of [places[0]!, places[2]!]) {
+          assert.deepStrictEqual(place.shown(), [])
+          assert.strictEqual(place.told().at(-1), "- alice dropped")
+        }
+        assert.deepStrictEqual(places[0]!.entries(), [])
+      }).pipe(Effect.scoped)
+    )
+  }
 
   it.effect("and leaves there is gone at once everywhere, whatever its old node still says", () =>
     Effect.gen(function* () {
