@@ -126,6 +126,21 @@ describe("TestCluster.make", () => {
     })
   )
 
+  it.effect("nodes stop with the scope, also one that is frozen", () =>
+    Effect.gen(function* () {
+      const ended: Array<string> = []
+      const program = Effect.gen(function* () {
+        const cluster = yield* make()
+        for (const { name, run } of cluster.nodes) {
+          yield* run(Effect.addFinalizer(() => Effect.sync(() => ended.push(name))))
+        }
+        yield* cluster.node("a").freeze("1 hour")
+      })
+      yield* Effect.scoped(program)
+      assert.deepStrictEqual(ended, ["a", "b"])
+    })
+  )
+
   it.effect("clocks of the wall are wrong where they are told to be, and monotonic ones are not", () =>
     Effect.gen(function* () {
       const cluster = yield* make()

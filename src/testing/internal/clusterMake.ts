@@ -109,7 +109,10 @@ export const simulate = Effect.fnUntraced(function* <R, RIn>(
   }))
 
   for (const node of nodes) yield* node.start
-  yield* Effect.addFinalizer(() => Effect.forEach(nodes, (node) => node.stop, { discard: true }))
+  yield* Effect.addFinalizer(() => {
+    for (const node of made) node.thaw()
+    return Effect.forEach(nodes, (node) => node.stop, { discard: true })
+  })
 
   const pass = (duration: Duration.Input) => Effect.suspend(() => runUntil(world.now + millisOf(duration)))
   const log = () =>

@@ -10,7 +10,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
-import type { EventBus } from "../../cluster/EventBus.ts"
+import { EventBus } from "../../cluster/EventBus.ts"
 import type * as MemoryBus from "../../cluster/MemoryBus.ts"
 import type { Computer } from "./clusterComputer.ts"
 import type { World } from "./clusterWorld.ts"
@@ -74,7 +74,15 @@ export class ClusterNode<R> {
     const life: Life<R> = { computer, scope, context: undefined, isLeaving: false }
     this.#life = life
     const given = Context.merge(services, computer.context)
-    const build = Layer.buildWithMemoMap(Layer.provide(layer, network.layer(name)), Layer.makeMemoMapUnsafe(), scope)
+    // A broker may still answer who has ended.
+    const connect = Effect.flatMap(network.bus(name), (bus) =>
+      computer.state === "off" ? Effect.never : Effect.succeed(bus)
+    )
+    const build = Layer.buildWithMemoMap(
+      Layer.provide(layer, Layer.effect(EventBus, connect)),
+      Layer.makeMemoMapUnsafe(),
+      scope
+    )
     return Effect.runForkWith(given)(
       Effect.orDie(
         Effect.map(build, (built) => {
@@ -126,15 +134,23 @@ export class ClusterNode<R> {
     if (computer === undefined || computer.state !== "running") return Effect.void
     const { name, network, world } = this.#options
     computer.freeze()
-    world.after(millis, () => {
-      if (computer.state !== "frozen") return
-      // What has arrived and what is due are seen in either order.
-      const isTimeFirst = world.draw() < 0.5
-      if (isTimeFirst) computer.thaw()
-      Effect.runSync(network.resume(name))
-      computer.thaw()
-    })
+    world.after(millis, () => this.#thaw(computer))
     return network.stall(name)
+  }
+
+  /** Lets it go on if it is held up. */
+  thaw(): void {
+    if (this.#life !== undefined) this.#thaw(this.#life.computer)
+  }
+
+  #thaw(computer: Computer): void {
+    if (computer.state !== "frozen") return
+    const { name, network, world } = this.#options
+    // What has arrived and what is due are seen in either order.
+    const isTimeFirst = world.draw() < 0.5
+    if (isTimeFirst) computer.thaw()
+    Effect.runSync(network.resume(name))
+    computer.thaw()
   }
 
   /** Sets its wall clock forward or back. */
