@@ -13,7 +13,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
-import * as Random from "effect/Random"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { AnyEntity, Ref } from "../Ref.ts"
@@ -24,6 +23,7 @@ import * as Interest from "./internal/interest.ts"
 import * as Bridge from "./internal/bridge.ts"
 import * as Open from "./internal/open.ts"
 import * as metrics from "./internal/metrics.ts"
+import { makeEpoch } from "../internal/epoch.ts"
 import { CurrentPeers } from "../internal/peers.ts"
 import { Tally } from "../internal/tally.ts"
 import * as Turn from "../internal/turn.ts"
@@ -183,16 +183,6 @@ const positive = (name: string, value: Duration.Duration): Duration.Duration => 
   throw new RangeError(`${name} must be longer than nothing`)
 }
 
-const randomName = Effect.map(Effect.all([Random.next, Random.next]), (parts) =>
-  parts
-    .map((part) =>
-      Math.floor(part * 2 ** 40)
-        .toString(36)
-        .padStart(8, "0")
-    )
-    .join("")
-)
-
 /**
  * Makes a channel that lives until its scope closes; then its subscriptions end.
  *
@@ -220,7 +210,7 @@ export const make = Effect.fnUntraced(function* <E, A, EO = never, RO = never, R
 ): Effect.fn.Return<Channels<E, A, EO>, never, Scope.Scope | Exclude<RO | RP, Scope.Scope>> {
   const limits = checkedLimits(options)
   const prefix = options.prefix ?? `${options.key.entityName.toLowerCase()}:`
-  const epoch = yield* randomName
+  const epoch = yield* makeEpoch
   const turn = yield* Turn.make
   const context = yield* Effect.context()
   const kind = prefix.replace(/:$/, "")

@@ -8,10 +8,10 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
-import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { makeEpoch } from "../internal/epoch.ts"
 import { Cursor, skip } from "../internal/cursor.ts"
 import type { Messages } from "../Messages.ts"
 import type { EventBusError } from "./EventBusError.ts"
@@ -92,16 +92,6 @@ interface Topic {
   readonly own: Set<TopicBuffer<unknown>>
 }
 
-const originName = Effect.map(Effect.all([Random.next, Random.next]), (parts) =>
-  parts
-    .map((part) =>
-      Math.floor(part * 2 ** 40)
-        .toString(36)
-        .padStart(8, "0")
-    )
-    .join("")
-)
-
 const checkedCapacity = (capacity: number): number => {
   if (Number.isSafeInteger(capacity) && capacity >= 1) return capacity
   throw new RangeError(`capacity must be a whole number of at least 1, not ${capacity}`)
@@ -123,7 +113,7 @@ export const make = Effect.fnUntraced(function* <const T extends Topics>(
   topics: T,
   options: Options = {}
 ): Effect.fn.Return<BusTopics<T>> {
-  const origin = yield* originName
+  const origin = yield* makeEpoch
   const context = yield* Effect.context()
   const known = new Map<string, Topic>()
   for (const [name, schema] of Object.entries(topics)) {

@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import type * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
+import { epochOf } from "../internal/epoch.ts"
 import { CurrentPeers, type Peers } from "../internal/peers.ts"
 import * as Turn from "../internal/turn.ts"
 import { type BusHealth, EventBus } from "./EventBus.ts"
@@ -117,12 +118,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const later = (millis: number, task: () => void) => {
     fork(Effect.andThen(Effect.sleep(millis), Effect.sync(task)))
   }
-  const newEpoch = () =>
-    Array.from({ length: 2 }, () =>
-      Math.floor(random.nextDoubleUnsafe() * 2 ** 48)
-        .toString(36)
-        .padStart(10, "0")
-    ).join("")
+  const newEpoch = () => epochOf(random)
   const seal = new Seal(options.secret === "unsigned" ? undefined : options.secret)
   const clock = yield* Clock.Clock
   const first = newEpoch()

@@ -12,8 +12,8 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as BusTopics from "./BusTopics.ts"
 import type { BusHealth, EventBusService } from "./EventBusService.ts"
-import * as Bus from "./internal/bus.ts"
-import * as TransportDriver from "./internal/transportDriver.ts"
+import * as Bus from "./internal/bus/bus.ts"
+import * as TransportDriver from "./internal/bus/transportDriver.ts"
 
 export type { BusEvent, BusGap, BusHealth, BusMessage, EventBusService } from "./EventBusService.ts"
 

@@ -14,11 +14,11 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import * as Turn from "../internal/turn.ts"
 import { EventBus, type EventBusService } from "./EventBus.ts"
-import * as Bus from "./internal/bus.ts"
-import { Broker, Machine } from "./internal/memoryBroker.ts"
-import { Deliveries } from "./internal/memoryDeliveries.ts"
-import * as MemoryDriver from "./internal/memoryDriver.ts"
-import { change, type FaultsInput, type Span as SpanOf } from "./internal/memoryFaults.ts"
+import * as Bus from "./internal/bus/bus.ts"
+import { Broker, Machine } from "./internal/memory/broker.ts"
+import { Deliveries } from "./internal/memory/deliveries.ts"
+import * as MemoryDriver from "./internal/memory/driver.ts"
+import { change, type FaultsInput, type Span as SpanOf } from "./internal/memory/faults.ts"
 
 /** A time, or a range of which each use draws one. */
 export type Span = SpanOf

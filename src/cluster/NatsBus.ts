@@ -9,9 +9,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { EventBus, type EventBusService } from "./EventBus.ts"
-import * as Bus from "./internal/bus.ts"
-import * as NatsDriver from "./internal/natsDriver.ts"
-import { configOf, type NatsOptions } from "./internal/natsOptions.ts"
+import * as Bus from "./internal/bus/bus.ts"
+import * as NatsDriver from "./internal/nats/driver.ts"
+import { configOf, type NatsOptions } from "./internal/nats/options.ts"
 
 /** Where NATS is, how it is used, and the times the bus keeps. */
 export interface Options extends NatsOptions, Bus.Options {}

@@ -11,8 +11,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { EventBus, type EventBusService } from "./EventBus.ts"
-import * as Bus from "./internal/bus.ts"
-import { configOf, type PostgresOptions } from "./internal/postgresOptions.ts"
+import * as Bus from "./internal/bus/bus.ts"
+import { configOf, type PostgresOptions } from "./internal/postgres/options.ts"
 
 /** Where PostgreSQL is, how it is used, and the times the bus keeps. */
 export interface Options extends PostgresOptions, Bus.Options {}
@@ -24,7 +24,7 @@ export interface Options extends PostgresOptions, Bus.Options {}
 export const make = (options: Options): Effect.Effect<EventBusService, never, Scope.Scope> =>
   Effect.flatMap(
     // The driver needs the optional package.
-    Effect.promise(() => import("./internal/postgresDriver.ts")),
+    Effect.promise(() => import("./internal/postgres/driver.ts")),
     (driver) => Bus.make(driver.make(configOf(options)), options)
   )
 

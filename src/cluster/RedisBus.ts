@@ -10,9 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { EventBus, type EventBusService } from "./EventBus.ts"
-import * as Bus from "./internal/bus.ts"
-import { configOf, type RedisOptions } from "./internal/redisOptions.ts"
-import * as RedisDriver from "./internal/redisDriver.ts"
+import * as Bus from "./internal/bus/bus.ts"
+import { configOf, type RedisOptions } from "./internal/redis/options.ts"
+import * as RedisDriver from "./internal/redis/driver.ts"
 
 /** Where Redis is, how it is used, and the times the bus keeps. */
 export interface Options extends RedisOptions, Bus.Options {}

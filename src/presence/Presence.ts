@@ -12,13 +12,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { CurrentReceiver, type Receiver } from "../channels/Subscription.ts"
 import { Cursor, type Source } from "../internal/cursor.ts"
+import { makeShortEpoch } from "../internal/epoch.ts"
 import { CurrentPeers } from "../internal/peers.ts"
 import type { Messages } from "../Messages.ts"
 import { type AnyEntity, Entity, type Ref } from "../Ref.ts"
@@ -245,7 +245,7 @@ export const make = Effect.fnUntraced(function* <U, M = undefined, E = Everywher
   const kinds = { room: options.room ?? (Everywhere as unknown as AnyEntity<E>), user: options.user, meta }
   const name = options.name ?? `${kinds.room.entityName}/${kinds.user.entityName}`
   const others = peers && (yield* Others.connect(peers, name, { ...kinds, rooms, check }))
-  const epoch = Math.floor((yield* Random.next) * 2 ** 40).toString(36)
+  const epoch = yield* makeShortEpoch
   let tracked = 0
 
   const appearance = (user: Ref<U>, fields: Fields<M>, device: string) =>

@@ -16,10 +16,10 @@ import * as HttpServer from "effect/http/HttpServer"
 import type { ServeError } from "effect/http/HttpServerError"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type * as Http from "node:http"
 import type * as Net from "node:net"
+import { makeShortEpoch } from "../internal/epoch.ts"
 import { CurrentPeers } from "../internal/peers.ts"
 import * as Turn from "../internal/turn.ts"
 import { Acceptor } from "./internal/acceptor.ts"
@@ -97,8 +97,7 @@ const make = Effect.fnUntraced(function* (
   const { compression = false, drain, limits: given, ...listen } = options
   const limits: Limits.Limits = { ...Limits.defaults, ...given }
   const originAllowed = Origin.compile(options)
-  const epoch = yield* Random.next
-  const acceptor = new Acceptor(limits, Math.floor(epoch * 2 ** 40).toString(36), yield* Turn.make, compression)
+  const acceptor = new Acceptor(limits, yield* makeShortEpoch, yield* Turn.make, compression)
   const peers = yield* CurrentPeers
   const directory = new Directory()
   const remote = peers && (yield* Remote.make(peers, directory))

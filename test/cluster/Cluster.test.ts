@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import { hostOf, isLoopback } from "../../src/cluster/internal/loopback.ts"
+import { hostOf, isLoopback } from "../../src/cluster/internal/bus/loopback.ts"
 import * as SimpleBus from "../support/simpleBus.ts"
 import { inVirtualTime } from "../support/virtual.ts"
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
-import { isPrefix, subjectOf } from "../../src/cluster/internal/natsSubject.ts"
+import { isPrefix, subjectOf } from "../../src/cluster/internal/nats/subject.ts"
 import { oddTopics } from "../support/driverLink.ts"
 
 /** Units that are escaped, what stands for them, and what does not matter. */

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Redacted from "effect/Redacted"
-import { configOf, type PostgresOptions } from "../../src/cluster/internal/postgresOptions.ts"
+import { configOf, type PostgresOptions } from "../../src/cluster/internal/postgres/options.ts"
 
 const login = (options: PostgresOptions): Record<string, unknown> => {
   const { address, database, password, startupOptions, username } = configOf(options).login

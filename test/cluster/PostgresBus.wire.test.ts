@@ -2,8 +2,8 @@ import { createHash } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
-import { channelOf } from "../../src/cluster/internal/postgresChannel.ts"
-import { decode, encode, maxNotification, payloadOf } from "../../src/cluster/internal/postgresWire.ts"
+import { channelOf } from "../../src/cluster/internal/postgres/channel.ts"
+import { decode, encode, maxNotification, payloadOf } from "../../src/cluster/internal/postgres/wire.ts"
 import { oddPayloads, oddTopics } from "../support/driverLink.ts"
 
 /** Carries a payload as the database does. */

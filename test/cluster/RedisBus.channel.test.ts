@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Schema from "effect/Schema"
-import { channelOf } from "../../src/cluster/internal/redisChannel.ts"
+import { channelOf } from "../../src/cluster/internal/redis/channel.ts"
 import { oddTopics } from "../support/driverLink.ts"
 
 /** Units that are escaped, what stands for them, and what does not matter. */

@@ -8,8 +8,8 @@ import * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
-import * as Bus from "../../src/cluster/internal/bus.ts"
-import { backoff } from "../../src/cluster/internal/busOptions.ts"
+import * as Bus from "../../src/cluster/internal/bus/bus.ts"
+import { backoff } from "../../src/cluster/internal/bus/options.ts"
 import { busOf, Ear, FakeDriver, refused, unreachable } from "../support/fakeDriver.ts"
 
 /** Dials on, whoever interrupts it. */

@@ -9,7 +9,7 @@ import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
-import * as Bus from "../../src/cluster/internal/bus.ts"
+import * as Bus from "../../src/cluster/internal/bus/bus.ts"
 import { busOf, Ear, FakeDriver, refused, unreachable } from "../support/fakeDriver.ts"
 
 /** Runs with log entries collected, as level and text. */

@@ -5,7 +5,12 @@
 import { assert } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import type { BusEvent } from "../../src/cluster/EventBusService.ts"
-import { type Command as ToBroker, type Listener, maxBatch, Topics } from "../../src/cluster/internal/busTopics.ts"
+import {
+  type Command as ToBroker,
+  type Listener,
+  maxBatch,
+  Topics
+} from "../../src/cluster/internal/bus/topicsState.ts"
 import { refused } from "./fakeDriver.ts"
 
 const topics = ["a", "b", "c"] as const

@@ -2,7 +2,7 @@
  * A driver's connection to a real broker, and what arrives on it.
  */
 import type { EventBusError } from "../../src/cluster/EventBusError.ts"
-import type { Driver, DriverConnection } from "../../src/cluster/internal/driver.ts"
+import type { Driver, DriverConnection } from "../../src/cluster/internal/bus/driver.ts"
 import { assert } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

@@ -8,8 +8,8 @@ import type * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import { BusRefused, BusUnreachable, EventBusError } from "../../src/cluster/EventBusError.ts"
 import type { BusEvent, EventBusService } from "../../src/cluster/EventBusService.ts"
-import * as Bus from "../../src/cluster/internal/bus.ts"
-import type { Driver, DriverConnection, DriverEvents } from "../../src/cluster/internal/driver.ts"
+import * as Bus from "../../src/cluster/internal/bus/bus.ts"
+import type { Driver, DriverConnection, DriverEvents } from "../../src/cluster/internal/bus/driver.ts"
 
 export const refused = new EventBusError({ reason: new BusRefused({ detail: "no permission" }) })
 export const unreachable = new EventBusError({ reason: new BusUnreachable({ detail: "connection reset" }) })

@@ -17,7 +17,7 @@ import { envelopesRefused } from "./metrics.ts"
 import type { Seal } from "./packet.ts"
 import { chunked } from "./chunks.ts"
 import type { Self } from "./self.ts"
-import { inboxOf } from "./topic.ts"
+import { inboxOf } from "./bus/topic.ts"
 
 /** Takes what another node has told, in the step in which it arrives; must not throw. */
 export type OnWord = (from: string, word: unknown) => void

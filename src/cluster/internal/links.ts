@@ -23,7 +23,7 @@ import type { Nodes } from "./nodes.ts"
 import { Outgoing } from "./outgoing.ts"
 import { fromGroupLine, type Seal, toLine } from "./packet.ts"
 import type { Self } from "./self.ts"
-import { topicsOf } from "./topic.ts"
+import { topicsOf } from "./bus/topic.ts"
 
 export interface LinksOptions {
   readonly bus: EventBusService

@@ -13,7 +13,7 @@ import type { Interest } from "./interest.ts"
 import * as metrics from "./metrics.ts"
 import { groupLine, type Seal } from "./packet.ts"
 import type { Self } from "./self.ts"
-import { inboxOf } from "./topic.ts"
+import { inboxOf } from "./bus/topic.ts"
 
 export interface OutgoingOptions {
   readonly bus: EventBusService

@@ -2,7 +2,7 @@
  * The times a bus keeps, and what it takes for a topic and a payload.
  */
 import * as Duration from "effect/Duration"
-import { BusRefused, EventBusError, PayloadTooLarge } from "../EventBusError.ts"
+import { BusRefused, EventBusError, PayloadTooLarge } from "../../EventBusError.ts"
 
 /** What can be set about a bus, whatever carries it. */
 export interface Options {

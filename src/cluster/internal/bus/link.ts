@@ -7,9 +7,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import type { EventBusError } from "../EventBusError.ts"
-import { type Asking, ask, diedOf, failureOf, unreachable } from "./busAsk.ts"
-import type { Command, Topics } from "./busTopics.ts"
+import type { EventBusError } from "../../EventBusError.ts"
+import { type Asking, ask, diedOf, failureOf, unreachable } from "./ask.ts"
+import type { Command, Topics } from "./topicsState.ts"
 import type { DriverConnection } from "./driver.ts"
 
 /** Characters of payloads that may wait for their answers; what comes above fails, so that a stall costs little. */

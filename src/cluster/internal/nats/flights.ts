@@ -7,8 +7,8 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Exit from "effect/Exit"
-import type { Turn } from "../../internal/turn.ts"
-import type { EventBusError } from "../EventBusError.ts"
+import type { Turn } from "../../../internal/turn.ts"
+import type { EventBusError } from "../../EventBusError.ts"
 
 export interface Flight {
   readonly landed: Deferred.Deferred<void, EventBusError>

@@ -6,8 +6,8 @@ import * as Cause from "effect/Cause"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import { BusUnreachable, EventBusError } from "../EventBusError.ts"
-import type { Later } from "./busTime.ts"
+import { BusUnreachable, EventBusError } from "../../EventBusError.ts"
+import type { Later } from "./time.ts"
 
 export const unreachable = (detail: string): EventBusError =>
   new EventBusError({ reason: new BusUnreachable({ detail }) })

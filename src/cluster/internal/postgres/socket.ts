@@ -9,8 +9,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Net from "node:net"
 import * as Tls from "node:tls"
-import type { EventBusError } from "../EventBusError.ts"
-import { describeFailure, refused, unreachable } from "./postgresError.ts"
+import type { EventBusError } from "../../EventBusError.ts"
+import { describeFailure, refused, unreachable } from "./error.ts"
 
 /** Where the server listens. */
 export interface Address {

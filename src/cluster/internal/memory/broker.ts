@@ -4,11 +4,11 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Exit from "effect/Exit"
-import { BusRefused, EventBusError } from "../EventBusError.ts"
-import { unreachable } from "./busAsk.ts"
-import type { DriverEvents } from "./driver.ts"
-import type { Deliveries } from "./memoryDeliveries.ts"
-import { draw, type Faults, none } from "./memoryFaults.ts"
+import { BusRefused, EventBusError } from "../../EventBusError.ts"
+import { unreachable } from "../bus/ask.ts"
+import type { DriverEvents } from "../bus/driver.ts"
+import type { Deliveries } from "./deliveries.ts"
+import { draw, type Faults, none } from "./faults.ts"
 
 /** A process of a node: the same name may come again after a crash. */
 export class Machine {

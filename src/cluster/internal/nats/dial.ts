@@ -4,8 +4,8 @@
 import type * as Nats from "@nats-io/transport-node"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { BusRefused, BusUnreachable, EventBusError } from "../EventBusError.ts"
-import { Sockets } from "./natsSockets.ts"
+import { BusRefused, BusUnreachable, EventBusError } from "../../EventBusError.ts"
+import { Sockets } from "./sockets.ts"
 
 /** What a driver has to know of its NATS. */
 export interface NatsConfig {

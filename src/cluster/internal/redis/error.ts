@@ -5,7 +5,7 @@
  * repeats its arguments, a password among them, and messages of the network hold addresses.
  */
 import type * as Redis from "redis"
-import { BusRefused, BusUnreachable, EventBusError } from "../EventBusError.ts"
+import { BusRefused, BusUnreachable, EventBusError } from "../../EventBusError.ts"
 
 /** Answers that stay the same however often one asks. All others, such as `LOADING`, pass. */
 const refusals = new Set(["NOPERM", "NOAUTH", "WRONGPASS", "NOPROTO", "DENIED", "ERR"])

@@ -4,9 +4,9 @@
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
 import type { ConnectionOptions } from "node:tls"
-import type { PostgresConfig } from "./postgresDriver.ts"
-import { isTable } from "./postgresLarge.ts"
-import type { Address } from "./postgresSocket.ts"
+import type { PostgresConfig } from "./driver.ts"
+import { isTable } from "./large.ts"
+import type { Address } from "./socket.ts"
 
 /** Where PostgreSQL is, and how it is used. */
 export interface PostgresOptions {

@@ -4,7 +4,7 @@
  * Details name codes, and repeat the server's words unless they are about who we are.
  */
 import type { SqlError } from "effect/sql/SqlError"
-import { BusRefused, BusUnreachable, EventBusError } from "../EventBusError.ts"
+import { BusRefused, BusUnreachable, EventBusError } from "../../EventBusError.ts"
 
 /**
  * Classes of SQLSTATE that stay the same however often one asks: what is not supported, data it cannot store, a server

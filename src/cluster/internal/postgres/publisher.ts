@@ -7,12 +7,12 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { EventBusError } from "../EventBusError.ts"
-import { channelOf } from "./postgresChannel.ts"
-import { unreachable } from "./postgresError.ts"
-import type { LargePayloads } from "./postgresLarge.ts"
-import type { Session } from "./postgresSession.ts"
-import * as Wire from "./postgresWire.ts"
+import type { EventBusError } from "../../EventBusError.ts"
+import { channelOf } from "./channel.ts"
+import { unreachable } from "./error.ts"
+import type { LargePayloads } from "./large.ts"
+import type { Session } from "./session.ts"
+import * as Wire from "./wire.ts"
 
 /** Notifications of a statement, at most. */
 const maxBatch = 512

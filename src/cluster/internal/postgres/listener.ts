@@ -4,11 +4,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { EventBusError } from "../EventBusError.ts"
-import type { DriverEvents } from "./driver.ts"
-import { channelOf } from "./postgresChannel.ts"
-import type { Session } from "./postgresSession.ts"
-import * as Wire from "./postgresWire.ts"
+import type { EventBusError } from "../../EventBusError.ts"
+import type { DriverEvents } from "../bus/driver.ts"
+import { channelOf } from "./channel.ts"
+import type { Session } from "./session.ts"
+import * as Wire from "./wire.ts"
 
 /** Messages of all topics that may wait for rows; what comes above is dropped. */
 const maxWaiting = 1_024

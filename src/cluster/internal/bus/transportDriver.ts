@@ -7,8 +7,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import { BusRefused, BusUnreachable, EventBusError } from "../EventBusError.ts"
-import { probePrefix } from "./busOptions.ts"
+import { BusRefused, BusUnreachable, EventBusError } from "../../EventBusError.ts"
+import { probePrefix } from "./options.ts"
 import type { Driver, DriverConnection, DriverEvents } from "./driver.ts"
 
 /** What a function of a transport answers: an effect, a promise, or nothing when it is done at once. */

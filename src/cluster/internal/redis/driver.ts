@@ -10,11 +10,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type * as Redis from "redis"
-import type { EventBusError } from "../EventBusError.ts"
-import type { Driver, DriverConnection, DriverEvents } from "./driver.ts"
-import { channelOf } from "./redisChannel.ts"
-import type { RedisConfig } from "./redisOptions.ts"
-import { toBusError, unreachable } from "./redisError.ts"
+import type { EventBusError } from "../../EventBusError.ts"
+import type { Driver, DriverConnection, DriverEvents } from "../bus/driver.ts"
+import { channelOf } from "./channel.ts"
+import type { RedisConfig } from "./options.ts"
+import { toBusError, unreachable } from "./error.ts"
 
 /** Commands that may wait for their answers; publishing fails at once above it. The bus bounds their payloads. */
 const maxWaiting = 16_384

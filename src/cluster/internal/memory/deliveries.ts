@@ -5,7 +5,7 @@
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { Turn } from "../../internal/turn.ts"
+import type { Turn } from "../../../internal/turn.ts"
 
 interface Delivery {
   readonly at: number

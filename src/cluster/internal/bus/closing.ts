@@ -6,9 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
-import type { Asking } from "./busAsk.ts"
-import type { Report } from "./busReport.ts"
-import type { Later } from "./busTime.ts"
+import type { Asking } from "./ask.ts"
+import type { Report } from "./report.ts"
+import type { Later } from "./time.ts"
 
 /** Milliseconds a connection may take to close. */
 export const closeTimeout = 2000

@@ -6,8 +6,8 @@ import type * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
-import type { EventBusError } from "../EventBusError.ts"
-import * as metrics from "./busMetrics.ts"
+import type { EventBusError } from "../../EventBusError.ts"
+import * as metrics from "./metrics.ts"
 
 /** Milliseconds between log entries about what may happen often; those in between are counted. */
 const interval = 1000

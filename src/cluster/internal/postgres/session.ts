@@ -10,9 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import type { EventBusError } from "../EventBusError.ts"
-import { describeAnswer, toBusError, unreachable } from "./postgresError.ts"
-import * as PostgresSocket from "./postgresSocket.ts"
+import type { EventBusError } from "../../EventBusError.ts"
+import { describeAnswer, toBusError, unreachable } from "./error.ts"
+import * as PostgresSocket from "./socket.ts"
 
 /** Who we are to the server, and where it is. */
 export interface Login {

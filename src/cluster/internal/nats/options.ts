@@ -4,8 +4,8 @@
 import type * as Nats from "@nats-io/transport-node"
 import * as Duration from "effect/Duration"
 import * as Redacted from "effect/Redacted"
-import type { NatsConfig } from "./natsDial.ts"
-import { isPrefix } from "./natsSubject.ts"
+import type { NatsConfig } from "./dial.ts"
+import { isPrefix } from "./subject.ts"
 
 /** Where NATS is, and how it is used. */
 export interface NatsOptions {

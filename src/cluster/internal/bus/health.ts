@@ -5,7 +5,7 @@ import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import type { BusHealth } from "../EventBusService.ts"
+import type { BusHealth } from "../../EventBusService.ts"
 
 /** What the bus is known to be; nothing is known before it was tried. */
 type State = { readonly _tag: "Unknown" | "Degraded"; readonly why: string } | { readonly _tag: "Up" }

@@ -6,8 +6,8 @@
  * way there is no other about it. Whatever happened meanwhile is looked at when that command is done, so there is no
  * order of subscribe, unsubscribe and loss that leaves a topic in the wrong place.
  */
-import type { BusEvent } from "../EventBusService.ts"
-import type { EventBusError } from "../EventBusError.ts"
+import type { BusEvent } from "../../EventBusService.ts"
+import type { EventBusError } from "../../EventBusError.ts"
 
 /** Topics in one command, at most. */
 export const maxBatch = 512

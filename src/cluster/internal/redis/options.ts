@@ -4,7 +4,7 @@
 import * as Redacted from "effect/Redacted"
 import type { ConnectionOptions } from "node:tls"
 import type * as Redis from "redis"
-import { hostOf, isLoopback } from "./loopback.ts"
+import { hostOf, isLoopback } from "../bus/loopback.ts"
 
 /** Where Redis is, and how it is used. */
 export interface RedisOptions {

@@ -2,9 +2,9 @@
  * The driver of one machine on a simulated network.
  */
 import * as Effect from "effect/Effect"
-import type { EventBusError } from "../EventBusError.ts"
-import type { Driver } from "./driver.ts"
-import { type Broker, Connection, type Machine } from "./memoryBroker.ts"
+import type { EventBusError } from "../../EventBusError.ts"
+import type { Driver } from "../bus/driver.ts"
+import { type Broker, Connection, type Machine } from "./broker.ts"
 
 export interface MemoryDriverOptions {
   readonly maxPayload: number

@@ -8,7 +8,7 @@
 import type * as Deferred from "effect/Deferred"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import type { EventBusError } from "../EventBusError.ts"
+import type { EventBusError } from "../../EventBusError.ts"
 
 /** One connection to a broker; over when its scope closes or when `lost` is done. */
 export interface DriverConnection {

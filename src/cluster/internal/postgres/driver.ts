@@ -4,14 +4,14 @@
  */
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
-import type { EventBusError } from "../EventBusError.ts"
-import { isLoopback } from "./loopback.ts"
-import type { Driver, DriverConnection } from "./driver.ts"
-import { unreachable } from "./postgresError.ts"
-import { LargePayloads } from "./postgresLarge.ts"
-import { Listener } from "./postgresListener.ts"
-import * as PostgresPublisher from "./postgresPublisher.ts"
-import * as PostgresSession from "./postgresSession.ts"
+import type { EventBusError } from "../../EventBusError.ts"
+import { isLoopback } from "../bus/loopback.ts"
+import type { Driver, DriverConnection } from "../bus/driver.ts"
+import { unreachable } from "./error.ts"
+import { LargePayloads } from "./large.ts"
+import { Listener } from "./listener.ts"
+import * as PostgresPublisher from "./publisher.ts"
+import * as PostgresSession from "./session.ts"
 
 /** What a driver has to know of its PostgreSQL. */
 export interface PostgresConfig {

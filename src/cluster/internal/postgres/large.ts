@@ -7,9 +7,9 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { BusRefused, EventBusError } from "../EventBusError.ts"
-import { refused } from "./postgresError.ts"
-import type { Session } from "./postgresSession.ts"
+import { BusRefused, EventBusError } from "../../EventBusError.ts"
+import { refused } from "./error.ts"
+import type { Session } from "./session.ts"
 
 /** Milliseconds between two times of cleaning up. */
 const cleanInterval = 20_000
