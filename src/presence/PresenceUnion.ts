@@ -2,9 +2,9 @@
  * What the nodes say together: takes what another node says of its devices into the state of a room, and settles what
  * this node says of the same ones.
  *
- * A device that two nodes have is one, that of the higher generation; the other node withdraws its own, silently. Where
- * the device is alive on this node, and it is not sure that it has been taken over, this node takes it back: nodes that
- * did not hear each other do not know what the client had elsewhere, and here it is connected.
+ * A device that two nodes have is one, that of the higher generation; the other node withdraws its own, silently. It
+ * remembers it for a grace period, and takes it back where the newer place says that it was lost, or is gone, and the
+ * connection here is still open: nodes that did not hear each other do not know what the client had elsewhere.
  *
  * Taking in the same thing twice changes nothing, and the order in which things come does not matter once all have.
  */
@@ -50,22 +50,20 @@ export interface Settling {
 }
 
 /**
- * What the claims above it say of a device of this node: that it was taken over, or that it seems so, or neither.
+ * Whether a device of this node was taken over, by the claims above it.
  *
- * It was where the other owner had heard of it. It seems so where that had met this node, and so was not without any
- * knowledge, as after a start; unless it says itself that it has lost the connection.
+ * It was where the other owner had heard of it, or could have, since it had met this node, and so was not without any
+ * knowledge, as after a start. It was not where that says itself that it has lost the connection while the one here is
+ * open: a node that was held up has accepted what the client gave up before it came here. After a farewell it was.
  */
-const verdictOn = <M>(
-  own: Device<M>,
-  newer: ReadonlyArray<Device<M> | Grave>,
-  knew: Settling["knew"]
-): "taken" | "seems" | "free" => {
+const isTaken = <M>(own: Device<M>, newer: ReadonlyArray<Device<M> | Grave>, knew: Settling["knew"]): boolean => {
   const [newest] = newer
-  if (newest === undefined) return "free"
-  if (isGrave(newest)) return own.generation <= newest.over ? "taken" : "free"
+  if (newest === undefined) return false
+  const hadHeard = ({ over }: Claim) => own.generation <= over
+  if (isGrave(newest)) return hadHeard(newest)
   const rivals = newer.filter((rival) => !isGrave(rival) && knew(rival))
-  if (rivals.some(({ over }) => own.generation <= over)) return "taken"
-  return rivals.length > 0 && newest.unstableSince === undefined ? "seems" : "free"
+  if (newest.unstableSince !== undefined) return !own.held && rivals.some(hadHeard)
+  return rivals.length > 0
 }
 
 /** What is left of what this node says, where `rivals` are said of the same device. */
@@ -79,18 +77,12 @@ const settled = <M>(
   const [newest] = newer
   if (isGrave(own)) return newest === undefined ? [own] : []
   if (newest === undefined && !own.moved) return [own]
-  const verdict = verdictOn(own, newer, knew)
   const isHere = own.moved ? own.held : own.unstableSince === undefined
-  if (isHere && verdict === "free") return [{ ...own, generation: next(), unstableSince: undefined, moved: false }]
+  if (isHere && !isTaken(own, newer, knew)) {
+    return [{ ...own, generation: next(), unstableSince: undefined, moved: false }]
+  }
   if (newest === undefined || isGrave(newest) || !remembers) return []
-  return [
-    {
-      ...own,
-      held: own.held && verdict === "seems",
-      unstableSince: own.moved ? own.unstableSince : now.at,
-      moved: true
-    }
-  ]
+  return [{ ...own, unstableSince: own.moved ? own.unstableSince : now.at, moved: true }]
 }
 
 const settle = <U, M>(

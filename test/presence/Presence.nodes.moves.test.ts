@@ -65,36 +65,63 @@ describe("a session that moves to another node", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.effect("P19: does not come back to its old connection when it loses the new one", () =>
+  it.effect("P19: and loses its connection there is back where its old one is still open, until that closes too", () =>
     Effect.gen(function* () {
-      const { nodes, places, session } = yield* withAlice(["a", "b"])
+      const { connection: old, nodes, places, session } = yield* withAlice(["a", "b", "c"])
       const connection = new FakeConnection("new")
-      yield* tracked(places[1]!, alice, { ...tab, as: connection })
-      nodes.settle()
-      yield* end(connection, "lost")
-      nodes.settle()
-      for (const { shown } of places) assert.deepStrictEqual(shown(), [aliceLost])
+      const moved = yield* tracked(places[1]!, alice, { ...tab, meta: "y", as: connection })
+      nodes.live(10)
       assert.isFalse(yield* session.heartbeat)
-      nodes.live(50)
-      for (const { entries, shown } of places) {
-        assert.deepStrictEqual(shown(), [])
-        assert.deepStrictEqual(entries(), [])
-      }
-    }).pipe(Effect.scoped)
-  )
-
-  it.effect("P19: nor where both are heard of at once", () =>
-    Effect.gen(function* () {
-      const { nodes, places } = yield* withAlice(["a", "b"])
-      const connection = new FakeConnection("new")
-      yield* tracked(places[1]!, alice, { ...tab, as: connection })
       yield* end(connection, "lost")
+      nodes.settle()
+      for (const { shown } of places) assert.deepStrictEqual(shown(), [aliceHere])
+      assert.deepStrictEqual([yield* session.heartbeat, yield* moved.session.heartbeat], [true, false])
+      nodes.live(60)
+      for (const { shown } of places) assert.deepStrictEqual(shown(), [aliceHere])
+      for (const { told } of places) assert.isEmpty(told().filter((line) => !line.startsWith("~")))
+      assert.deepStrictEqual(
+        places.map(({ entries }) => entries().length),
+        [1, 0, 0]
+      )
+      yield* end(old, "lost")
       nodes.settle()
       for (const { shown } of places) assert.deepStrictEqual(shown(), [aliceLost])
       nodes.live(25)
-      for (const { shown } of places) assert.deepStrictEqual(shown(), [])
+      for (const { entries, shown } of places) assert.deepStrictEqual([shown(), entries()], [[], []])
     }).pipe(Effect.scoped)
   )
+
+  it.effect("P19: also where both are heard of at once, as of a node that was held up", () =>
+    Effect.gen(function* () {
+      const { nodes, places, session } = yield* withAlice(["a", "b"])
+      const connection = new FakeConnection("given up")
+      yield* tracked(places[1]!, alice, { ...tab, meta: "y", as: connection })
+      yield* end(connection, "lost")
+      nodes.live(60)
+      for (const { shown } of places) assert.deepStrictEqual(shown(), [aliceHere])
+      for (const { told } of places) assert.isEmpty(told().filter((line) => !line.startsWith("~")))
+      assert.isTrue(yield* session.heartbeat)
+    }).pipe(Effect.scoped)
+  )
+
+  for (const way of ["its old connection is closed by then", "that is more than the grace period later"]) {
+    it.effect(`P19: and loses its connection there does not come back: ${way}`, () =>
+      Effect.gen(function* () {
+        const { connection: old, nodes, places, session } = yield* withAlice(["a", "b"])
+        const connection = new FakeConnection("new")
+        yield* tracked(places[1]!, alice, { ...tab, as: connection })
+        nodes.settle()
+        if (way.startsWith("its old")) yield* end(old, "lost")
+        else nodes.live(20)
+        yield* end(connection, "lost")
+        nodes.settle()
+        for (const { shown } of places) assert.deepStrictEqual(shown(), [aliceLost])
+        assert.isFalse(yield* session.heartbeat)
+        nodes.live(50)
+        for (const { entries, shown } of places) assert.deepStrictEqual([shown(), entries()], [[], []])
+      }).pipe(Effect.scoped)
+    )
+  }
 
   it.effect("has not left for a node that hears of the old place first, or of the new one much later", () =>
     Effect.gen(function* () {
@@ -116,25 +143,30 @@ describe("a session that moves to another node", () => {
     }).pipe(Effect.scoped)
   )
 
-  for (const before of ["lost before", "still connected"]) {
-    it.effect(`P7: and loses its new node as well is gone with that (${before})`, () =>
-      Effect.gen(function* () {
-        const { connection, nodes, places } = yield* withAlice(["a", "b", "c"])
-        if (before === "lost before") yield* end(connection, "lost")
-        nodes.settle()
-        yield* tracked(places[1]!, alice, tab)
-        nodes.settle()
-        nodes.cluster.crash(places[1]!.node)
-        nodes.live(9)
-        for (const place of [places[0]!, places[2]!]) assert.deepStrictEqual(place.shown(), [aliceHere])
-        nodes.cluster.notice()
-        nodes.settle()
-        for (const place of [places[0]!, places[2]!]) {
-          assert.deepStrictEqual(place.shown(), [])
-          assert.strictEqual(place.told().at(-1), "- alice dropped")
-        }
-        assert.deepStrictEqual(places[0]!.entries(), [])
-      }).pipe(Effect.scoped)
+  for (const [before, after] of [
+    ["lost before", []],
+    ["still connected", [aliceHere]]
+  ] as const) {
+    it.effect(
+      `P7: and loses its new node as well is ${after.length === 0 ? "gone with that" : "back"} (${before})`,
+      () =>
+        Effect.gen(function* () {
+          const { connection, nodes, places } = yield* withAlice(["a", "b", "c"])
+          if (before === "lost before") yield* end(connection, "lost")
+          nodes.settle()
+          yield* tracked(places[1]!, alice, tab)
+          nodes.settle()
+          nodes.cluster.crash(places[1]!.node)
+          nodes.live(9)
+          for (const place of [places[0]!, places[2]!]) assert.deepStrictEqual(place.shown(), [aliceHere])
+          nodes.cluster.notice()
+          nodes.settle()
+          for (const place of [places[0]!, places[2]!]) {
+            assert.deepStrictEqual(place.shown(), after)
+            assert.strictEqual(place.told().at(-1), after.length === 0 ? "- alice dropped" : undefined)
+          }
+          assert.strictEqual(places[0]!.entries().length, after.length)
+        }).pipe(Effect.scoped)
     )
   }
 
