@@ -190,7 +190,7 @@ describe.each(ways)("BUG8, TRAP1: a connection that closes while it joins, $way"
     assert.deepStrictEqual(await place.run(visitor.session.rooms), [])
   })
 
-  it("nor when it is the handler that joins", async () => {
+  it("nor when it is the handler that joins, which is no failure of the handler", async () => {
     const allowed = Deferred.makeUnsafe<boolean>()
     const asked = Deferred.makeUnsafe<void>()
     await using place = await openPlace(way, ({ join }) =>
@@ -209,6 +209,7 @@ describe.each(ways)("BUG8, TRAP1: a connection that closes while it joins, $way"
     await eventually(() => visitor.session.signal.aborted)
     await place.run(Deferred.succeed(allowed, true))
     await eventually(() => place.server.metric("effect_rooms_connections") === 0)
+    assert.strictEqual(place.server.metric("effect_rooms_handler_failures"), 0)
     assert.deepStrictEqual(await place.run(Effect.flatMap(Halls, ({ list }) => list)), [])
     assert.deepStrictEqual(await place.run(visitor.session.rooms), [])
   })

@@ -18,6 +18,7 @@ import type { Turn } from "../../internal/turn.ts"
 import type { Messages } from "../../Messages.ts"
 import type { AnyRef } from "../../Ref.ts"
 import type { Connection } from "../../rooms/Connection.ts"
+import { RoomError } from "../../rooms/RoomError.ts"
 import * as CloseCode from "../CloseCode.ts"
 import type { Limits } from "../Limits.ts"
 import type { RoomsServer } from "../RoomsServer.ts"
@@ -40,6 +41,14 @@ export const CurrentSession = Context.Reference<{ readonly route: object; readon
   "effect-rooms/websocket/CurrentSession",
   { defaultValue: () => undefined }
 )
+
+/** Whether a handler failed because it was to join a room with a connection that had gone. */
+const isLate = (cause: Cause.Cause<unknown>): boolean =>
+  cause.reasons.every((reason) => {
+    if (Cause.isInterruptReason(reason)) return true
+    const error = Cause.isFailReason(reason) ? reason.error : reason.defect
+    return error instanceof RoomError && error.reason._tag === "MemberGone"
+  })
 
 /** What all connections of one route share. */
 export interface RouteParts<In, Out, Params, Query, Principal, Data> {
@@ -349,11 +358,12 @@ class Live<In, Out, Params, Query, Principal, Data>
   #ended(handlerExit: Exit.Exit<unknown, unknown>): void {
     const exit = this.#defect === undefined ? handlerExit : Exit.die(this.#defect.error)
     this.#doAbort()
-    if (Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)) this.#report(exit.cause)
+    if (Exit.isFailure(exit)) this.#report(exit.cause)
     this.#peer.close(closeCodeOf(exit), Exit.isFailure(exit) ? `internal error in ${this.id}` : "")
   }
 
   #report(cause: Cause.Cause<unknown>): void {
+    if (Cause.hasInterruptsOnly(cause) || (this.#peer.closed && isLate(cause))) return
     const { path } = this.#parts
     const report = Effect.andThen(
       Metric.update(Metric.withAttributes(metrics.handlerFailures, { route: path }), 1),
