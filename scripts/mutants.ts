@@ -3,7 +3,7 @@
  * test/mutants, which are patches with the tests named above them. Prints a table; fails when a bug is not found, when a
  * patch does not apply any more, or when the tests fail without a bug.
  *
- * `node scripts/mutants.ts` for all, `node scripts/mutants.ts BUG7 TRAP3` for some.
+ * `npm run mutants` for all, `npm run mutants -- BUG7 TRAP3` for some.
  */
 import { spawnSync } from "node:child_process"
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs"

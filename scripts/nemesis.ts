@@ -2,7 +2,7 @@
  * Tests a cluster of real processes under faults: three nodes, a private broker and 300 clients, one fault every two
  * seconds, and a checker of what the clients have heard.
  *
- * `node scripts/nemesis.ts --bus redis|nats|postgres --seed n --seconds 60`; `--clients`, `--rooms`, `--rate` (messages
+ * `npm run nemesis -- --bus redis|nats|postgres --seed n --seconds 60`; `--clients`, `--rooms`, `--rate` (messages
  * of a client in a second), `--kinds "kill node,freeze broker"`. What a seed fixes is the schedule.
  */
 import { parseArgs } from "node:util"

@@ -1,7 +1,7 @@
 /**
  * Simulates a cluster under faults, schedule after schedule, and prints what fails, made short, and a JSON result.
  *
- * `node scripts/simulate.ts --schedules 10000 --from 1 --jobs 2`; `--kind channels` for one kind alone, by default all
+ * `npm run simulate -- --schedules 10000 --from 1 --jobs 2`; `--kind channels` for one kind alone, by default all
  * of them in the shares of the tests. `SEED=n` with `--kind` replays one schedule.
  */
 import { type ChildProcess, fork } from "node:child_process"

@@ -48,49 +48,65 @@ export const connections: Scenario = {
       ]
     }
   ],
-  measure: async (row, { quick }) => {
-    const contender = contenderOf(row)
-    await using server = await Server.start(contender)
-    await using generator = new Generator()
-    const open = (count: number) =>
-      generator.ask({
-        kind: "open",
-        port: server.port,
-        serverPid: server.pid,
-        dialect: contender.dialect,
-        rooms: count / perRoom,
-        members: perRoom,
-        concurrency: 64
-      })
-    // The first ones stay connected and are not counted: compiled code and pools are no memory of connections.
-    await open(1000)
-    await generator.ask({ kind: "churn", clients: churning, warmUpMillis: 0, millis: quick ? 300 : 700 })
-    await sleep(settleMillis)
-    const before = await server.memory()
-    const opened = await open(total)
-    if (opened.joined < total) throw new Error(`${row}: ${opened.failures[0]}`)
-    await sleep(settleMillis)
-    const after = await server.memory()
-    const churned = await generator.ask({
-      kind: "churn",
-      clients: churning,
-      warmUpMillis: 300,
-      millis: quick ? 600 : 1200
+  measure: async (row, { quick }) => ({ ...(await measureMemory(row)), ...(await measureSpeed(row, quick)) })
+}
+
+/** A server of the contender, and what opens connections to it. */
+const start = async (row: string) => {
+  const contender = contenderOf(row)
+  const server = await Server.start(contender)
+  const generator = new Generator()
+  const open = async (count: number) => {
+    const opened = await generator.ask({
+      kind: "open",
+      port: server.port,
+      serverPid: server.pid,
+      dialect: contender.dialect,
+      rooms: count / perRoom,
+      members: perRoom,
+      concurrency: 64
     })
-    const storm: Metrics = {
-      ...spanMetrics(opened),
-      ...perCpuSecond(opened, opened.joined),
-      rate: opened.joined / opened.seconds
-    }
-    const idle: Metrics = {
-      heap: kibibytes(after.heapUsed + after.external, before.heapUsed + before.external, total),
-      rss: kibibytes(after.rss, before.rss, total)
-    }
-    const churn: Metrics = {
-      ...spanMetrics(churned),
-      ...perCpuSecond(churned, churned.rounds),
-      rate: churned.rounds / churned.seconds
-    }
-    return { storm, idle, churn }
+    if (opened.joined < count) throw new Error(`${row}: ${opened.failures[0]}`)
+    return opened
+  }
+  const churn = (warmUpMillis: number, millis: number) =>
+    generator.ask({ kind: "churn", clients: churning, warmUpMillis, millis })
+  const end = async () => {
+    await generator[Symbol.asyncDispose]()
+    await server[Symbol.asyncDispose]()
+  }
+  return { server, open, churn, [Symbol.asyncDispose]: end }
+}
+
+/** The first ones stay connected and are not counted: compiled code and pools are no memory of connections. */
+const measureMemory = async (row: string): Promise<{ readonly idle: Metrics }> => {
+  await using place = await start(row)
+  await place.open(1000)
+  await place.churn(0, 700)
+  await sleep(settleMillis)
+  const before = await place.server.memory()
+  await place.open(total)
+  await sleep(settleMillis)
+  const after = await place.server.memory()
+  const idle = {
+    heap: kibibytes(after.heapUsed + after.external, before.heapUsed + before.external, total),
+    rss: kibibytes(after.rss, before.rss, total)
+  }
+  return { idle }
+}
+
+/** Both are warmed up for long enough that all of them are compiled: servers run for days. */
+const measureSpeed = async (
+  row: string,
+  quick: boolean
+): Promise<{ readonly storm: Metrics; readonly churn: Metrics }> => {
+  await using place = await start(row)
+  await place.open(quick ? 1000 : 4000)
+  await place.churn(0, quick ? 1000 : 5000)
+  const opened = await place.open(total)
+  const churned = await place.churn(quick ? 300 : 2000, quick ? 600 : 2000)
+  return {
+    storm: { ...spanMetrics(opened), ...perCpuSecond(opened, opened.joined), rate: opened.joined / opened.seconds },
+    churn: { ...spanMetrics(churned), ...perCpuSecond(churned, churned.rounds), rate: churned.rounds / churned.seconds }
   }
 }

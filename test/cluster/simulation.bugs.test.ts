@@ -7,6 +7,7 @@ import { Cluster } from "effect-rooms/cluster"
 import { TestCluster } from "effect-rooms/testing"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -80,6 +81,28 @@ describe("found by the simulation", () => {
       yield* cluster.network.restart
       yield* cluster.pass("10 seconds")
       assert.deepStrictEqual(seen, ["gap 1"])
+    })
+  )
+
+  it.effect("a key that is left and listened to again at once misses nothing, whatever the others hear first", () =>
+    eachSeed(function* (seed) {
+      const cluster = yield* make(3, seed)
+      const [a, b] = cluster.nodes
+      const listening = Effect.andThen(
+        Effect.flatMap(Chat, (chat) => chat.subscribe(red)),
+        Effect.never
+      )
+      const glance = yield* a!.fork(Effect.scoped(listening))
+      yield* cluster.pass(4 + (seed % 4))
+      yield* Fiber.interrupt(glance)
+      yield* publish(b!, "before")
+      const seen = yield* listen(a!)
+      yield* publish(b!, "hello")
+      yield* cluster.pass("4 seconds")
+      yield* publish(b!, "again")
+      yield* cluster.pass("4 seconds")
+      assert.deepStrictEqual(seen.slice(-2), ["hello", "again"])
+      assert.isEmpty(seen.filter((line) => line.startsWith("gap")))
     })
   )
 

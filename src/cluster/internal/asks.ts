@@ -2,7 +2,9 @@
  * Tells other nodes what this one listens to, and asks how far they have come with it: they send what it wants, and what
  * is missing later on can be told exactly.
  *
- * A question is asked again until the node has answered, is down, or nobody listens any more.
+ * A question is asked again until the node has answered, is down, or nobody listens any more. What this node asks and
+ * calls off is numbered, since it may arrive in another order: a key may be left and listened to again at once, and
+ * neither may end what was asked later, nor may the answer to an earlier question be taken for that to a later one.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -50,8 +52,10 @@ interface Waiting {
 
 export class Asks {
   readonly #options: AsksOptions
-  /** By node, the topics it has not said anything about. */
-  readonly #open = new Map<string, Set<string>>()
+  /** By node, the topics it has not said anything about, and the number of the first question that it may answer. */
+  readonly #open = new Map<string, Map<string, number>>()
+  /** The number of what was asked or called off last. */
+  #number = 0
   /** What is asked at the end of this turn. */
   #asking = new Map<string, Set<string>>()
   /** What is called off at the end of this turn. */
@@ -67,7 +71,7 @@ export class Asks {
     control.on("ask", (from, word) => this.#onAsk(from, word))
     control.on("stand", (from, word) => this.#onStand(from, word))
     control.on("unask", (from, word) => {
-      for (const topic of topicsOf(word)) options.interest.remove(topic, from)
+      for (const topic of topicsOf(word)) options.interest.remove(topic, from, numberOf(word))
     })
     control.on("introduce", (from) => this.#introduce(from))
     nodes.listen({
@@ -82,11 +86,18 @@ export class Asks {
   ask(topics: ReadonlyArray<string>, nodes: ReadonlyArray<string>): void {
     for (const node of nodes) {
       for (const topic of topics) {
-        put(this.#open, node, topic)
+        this.#await(node, topic)
         put(this.#asking, node, topic)
       }
     }
     if (this.#asking.size > 0) this.#schedule()
+  }
+
+  /** What is asked from now on is to be answered. */
+  #await(node: string, topic: string): void {
+    const open = this.#open.get(node) ?? new Map<string, number>()
+    this.#open.set(node, open)
+    if (!open.has(topic)) open.set(topic, this.#number + 1)
   }
 
   /** Asks nodes about a topic; done when all have answered, or after a while. */
@@ -142,16 +153,19 @@ export class Asks {
   #introduce(node: string): void {
     const { control, topics } = this.#options
     const all = topics()
-    for (const topic of all) put(this.#open, node, topic)
+    for (const topic of all) this.#await(node, topic)
+    const number = ++this.#number
     const parts = all.length === 0 ? [[]] : slices(all)
-    for (const [index, some] of parts.entries()) control.tellOne(node, "ask", { topics: some, afresh: index === 0 })
+    for (const [index, some] of parts.entries()) {
+      control.tellOne(node, "ask", { number, topics: some, afresh: index === 0 })
+    }
   }
 
   /** Asks again what has not been answered. */
   again(): void {
     for (const [node, topics] of this.#open) {
       if (!this.#options.nodes.isThere(node)) this.#open.delete(node)
-      else for (const topic of topics) put(this.#asking, node, topic)
+      else for (const topic of topics.keys()) put(this.#asking, node, topic)
     }
     if (this.#asking.size > 0) this.#schedule()
   }
@@ -170,17 +184,20 @@ export class Asks {
     this.#unwanted = new Map()
     for (const [node, topics] of unwanted) {
       const gone = Array.from(topics).filter((topic) => !listensTo(topic))
-      for (const some of slices(gone)) control.tellOne(node, "unask", { topics: some })
+      for (const some of slices(gone)) control.tellOne(node, "unask", { number: this.#number, topics: some })
     }
+    const number = ++this.#number
     const all = nodes.up.length
     const first = asking.values().next().value
     // Most of the time all are asked the same: then once for all.
     if (first !== undefined && asking.size === all && all > 1 && Array.from(asking.values()).every(sameAs(first))) {
-      for (const some of slices(Array.from(first).filter(listensTo))) control.tell("ask", { topics: some })
+      for (const some of slices(Array.from(first).filter(listensTo))) control.tell("ask", { number, topics: some })
       return
     }
     for (const [node, topics] of asking) {
-      for (const some of slices(Array.from(topics).filter(listensTo))) control.tellOne(node, "ask", { topics: some })
+      for (const some of slices(Array.from(topics).filter(listensTo))) {
+        control.tellOne(node, "ask", { number, topics: some })
+      }
     }
   }
 
@@ -188,11 +205,12 @@ export class Asks {
     const { control, formerStandOf, interest, nodes, standOf } = this.#options
     // Whoever is not known yet asks again.
     if (!nodes.isUp(from)) return
-    if (Predicate.hasProperty(word, "afresh") && word.afresh === true) interest.removeNode(from)
-    const topics = topicsOf(word)
-    for (const topic of topics) interest.add(topic, from)
+    const [number, topics] = [numberOf(word), topicsOf(word)]
+    if (Predicate.hasProperty(word, "afresh") && word.afresh === true) interest.removeBefore(from, number)
+    for (const topic of topics) interest.add(topic, from, number)
     if (topics.length === 0) return
     control.tellOne(from, "stand", {
+      number,
       stands: topics.map((topic) => [topic, ...standOf(topic)]),
       former: topics.flatMap((topic) => {
         const former = formerStandOf(topic)
@@ -208,12 +226,14 @@ export class Asks {
         this.#options.onStand(epoch, stand)
       }
     }
+    const [number, open] = [numberOf(word), this.#open.get(from)]
     for (const stand of (word.stands as ReadonlyArray<unknown>).filter(isStand)) {
+      if ((open?.get(stand[0]) ?? 0) > number) continue
       this.#options.onStand(from, stand)
-      this.#open.get(from)?.delete(stand[0])
+      open?.delete(stand[0])
       for (const waiting of this.#waiting.get(stand[0]) ?? []) settle(waiting, from)
     }
-    if (this.#open.get(from)?.size === 0) this.#open.delete(from)
+    if (open?.size === 0) this.#open.delete(from)
   }
 
   /** Nobody is to wait for a node that goes; it may still answer. */
@@ -226,7 +246,7 @@ export class Asks {
     const unanswered = this.#open.get(node)
     this.#differing.delete(node)
     this.#open.delete(node)
-    for (const topic of unanswered ?? []) this.#options.onUnanswered(node, topic)
+    for (const topic of unanswered?.keys() ?? []) this.#options.onUnanswered(node, topic)
   }
 }
 
@@ -255,6 +275,9 @@ const topicsOf = (word: unknown): ReadonlyArray<string> =>
   Predicate.hasProperty(word, "topics") && Array.isArray(word.topics) && word.topics.every(Predicate.isString)
     ? word.topics
     : []
+
+const numberOf = (word: unknown): number =>
+  Predicate.hasProperty(word, "number") && Number.isSafeInteger(word.number) ? (word.number as number) : 0
 
 const isFormer = (former: unknown): former is readonly [epoch: string, stand: Stand] =>
   Array.isArray(former) && Predicate.isString(former[0]) && isStand(former[1])

@@ -15,25 +15,31 @@ const hashOf = (text: string): number => {
 
 /** Topics, and a short name for all of them together: two of the same have the same, others hardly ever. */
 export class Topics {
-  readonly #topics = new Set<string>()
+  /** With the number of what they were told with. */
+  readonly #topics = new Map<string, number>()
   #hash = 0
 
   get all(): ReadonlyArray<string> {
-    return Array.from(this.#topics)
+    return Array.from(this.#topics.keys())
   }
 
   get digest(): string {
     return `${this.#topics.size} ${this.#hash}`
   }
 
-  add(topic: string): void {
-    if (this.#topics.has(topic)) return
-    this.#topics.add(topic)
-    this.#hash ^= hashOf(topic)
+  add(topic: string, number = 0): void {
+    const before = this.#topics.get(topic)
+    this.#topics.set(topic, Math.max(number, before ?? 0))
+    if (before === undefined) this.#hash ^= hashOf(topic)
   }
 
   delete(topic: string): void {
     if (this.#topics.delete(topic)) this.#hash ^= hashOf(topic)
+  }
+
+  /** Whether it was told with a greater number. */
+  isAfter(topic: string, number: number): boolean {
+    return (this.#topics.get(topic) ?? 0) > number
   }
 }
 
@@ -51,21 +57,29 @@ export class Interest {
     return (this.#byNode.get(node) ?? new Topics()).digest
   }
 
-  add(topic: string, node: string): void {
+  add(topic: string, node: string, number: number): void {
     put(this.#byTopic, topic, node)
     const topics = this.#byNode.get(node) ?? new Topics()
     this.#byNode.set(node, topics)
-    topics.add(topic)
+    topics.add(topic, number)
   }
 
-  remove(topic: string, node: string): void {
+  /** The node does not listen any more, unless it has said later that it does. */
+  remove(topic: string, node: string, number: number): void {
+    const topics = this.#byNode.get(node)
+    if (topics === undefined || topics.isAfter(topic, number)) return
     take(this.#byTopic, topic, node)
-    this.#byNode.get(node)?.delete(topic)
+    topics.delete(topic)
   }
 
-  /** The node is gone, or listens to nothing. */
+  /** The node says anew what it listens to; what it has said later than that stays. */
+  removeBefore(node: string, number: number): void {
+    for (const topic of this.#byNode.get(node)?.all ?? []) this.remove(topic, node, number)
+  }
+
+  /** The node is gone. */
   removeNode(node: string): void {
-    for (const topic of this.#byNode.get(node)?.all ?? []) take(this.#byTopic, topic, node)
+    this.removeBefore(node, Number.POSITIVE_INFINITY)
     this.#byNode.delete(node)
   }
 }
