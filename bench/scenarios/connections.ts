@@ -3,7 +3,7 @@
  * and joins and leaves by message.
  */
 import { Generator, Server } from "../run/processes.ts"
-import { contenderNames, contenderOf, type Metrics, perCpuSecond, type Scenario, spanMetrics } from "./scenario.ts"
+import { contenderNames, contenderOf, type Metrics, perCpuSecond, type Scenario, type Settings, spanMetrics, warmUpMillis } from "./scenario.ts"
 
 const perRoom = 10
 const settleMillis = 300
@@ -48,7 +48,7 @@ export const connections: Scenario = {
       ]
     }
   ],
-  measure: async (row, { quick }) => ({ ...(await measureMemory(row)), ...(await measureSpeed(row, quick)) })
+  measure: async (row, settings) => ({ ...(await measureMemory(row)), ...(await measureSpeed(row, settings)) })
 }
 
 /** A server of the contender, and what opens connections to it. */
@@ -95,16 +95,16 @@ const measureMemory = async (row: string): Promise<{ readonly idle: Metrics }> =
   return { idle }
 }
 
-/** Both are warmed up for long enough that all of them are compiled: servers run for days. */
+/** Connects and churn, warmed up by both. */
 const measureSpeed = async (
   row: string,
-  quick: boolean
+  settings: Settings
 ): Promise<{ readonly storm: Metrics; readonly churn: Metrics }> => {
   await using place = await start(row)
-  await place.open(quick ? 1000 : 4000)
-  await place.churn(0, quick ? 1000 : 5000)
+  await place.open(settings.quick ? 1000 : 4000)
+  await place.churn(0, warmUpMillis(settings))
   const opened = await place.open(total)
-  const churned = await place.churn(quick ? 300 : 2000, quick ? 600 : 2000)
+  const churned = await place.churn(warmUpMillis(settings) / 2, settings.quick ? 600 : 2000)
   return {
     storm: { ...spanMetrics(opened), ...perCpuSecond(opened, opened.joined), rate: opened.joined / opened.seconds },
     churn: { ...spanMetrics(churned), ...perCpuSecond(churned, churned.rounds), rate: churned.rounds / churned.seconds }

@@ -3,7 +3,7 @@
  * loop, and more.
  */
 import type { Load } from "../load/messages.ts"
-import { contenderNames, loadColumns, loadMetrics, openCrowd, type Scenario } from "./scenario.ts"
+import { contenderNames, loadColumns, loadMetrics, openCrowd, type Scenario, warmUpMillis } from "./scenario.ts"
 
 /** Deliveries a second that every contender can do. */
 export const lightDeliveries = 20_000
@@ -25,12 +25,12 @@ export const fanOut = (
     },
     { name: "many", title: `one room of ${members}, ${publishers.many} publishers`, columns: loadColumns }
   ],
-  measure: async (row, { quick }) => {
+  measure: async (row, settings) => {
+    const { quick } = settings
     await using crowd = await openCrowd(row, { rooms: 1, members })
-    const load = (pace: Load["pace"], warmUpMillis: number, millis: number) =>
-      crowd.generator.ask({ kind: "load", pace, contentBytes, warmUpMillis, millis })
-    // Until the compilers have seen everything.
-    await load({ inFlight: publishers.saturating }, quick ? 600 : 1000, 0)
+    const load = (pace: Load["pace"], before: number, millis: number) =>
+      crowd.generator.ask({ kind: "load", pace, contentBytes, warmUpMillis: before, millis })
+    await load({ inFlight: publishers.saturating }, warmUpMillis(settings), 0)
     const pause = quick ? 200 : 300
     return {
       light: loadMetrics(await load({ perSecond: lightDeliveries / members }, pause, quick ? 700 : 1500)),

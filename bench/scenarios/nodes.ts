@@ -4,7 +4,7 @@
 import type { Load } from "../load/messages.ts"
 import { clustered } from "../contenders.ts"
 import { Generator, Redis, Server } from "../run/processes.ts"
-import { loadColumns, loadMetrics, type Scenario } from "./scenario.ts"
+import { loadColumns, loadMetrics, type Scenario, warmUpMillis } from "./scenario.ts"
 
 export interface Shape {
   readonly name: string
@@ -59,11 +59,12 @@ const scenario = (shape: Shape): Scenario => ({
     { name: "light", title: `${shape.title}, ${shape.light} messages/s in each`, columns: loadColumns },
     { name: "saturated", title: `${shape.title}, ${shape.saturating} in flight in each`, columns: loadColumns }
   ],
-  measure: async (row, { quick }) => {
+  measure: async (row, settings) => {
+    const { quick } = settings
     await using nodes = await openNodes(row, shape)
-    const load = (pace: Load["pace"], warmUpMillis: number, millis: number) =>
-      nodes.generator.ask({ kind: "load", pace, contentBytes: 64, warmUpMillis, millis })
-    await load({ inFlight: shape.saturating }, quick ? 800 : 1500, 0)
+    const load = (pace: Load["pace"], before: number, millis: number) =>
+      nodes.generator.ask({ kind: "load", pace, contentBytes: 64, warmUpMillis: before, millis })
+    await load({ inFlight: shape.saturating }, warmUpMillis(settings), 0)
     return {
       light: loadMetrics(await load({ perSecond: shape.light }, 300, quick ? 800 : 1500)),
       saturated: loadMetrics(await load({ inFlight: shape.saturating }, 300, quick ? 800 : 1500))

@@ -37,6 +37,9 @@ export interface Scenario {
   readonly measure: (row: string, settings: Settings) => Promise<Readonly<Record<string, Metrics>>>
 }
 
+/** How long a server is under load before anything is measured: what runs for days has been compiled. */
+export const warmUpMillis = ({ quick }: Settings): number => (quick ? 1000 : 4000)
+
 export const contenderNames: ReadonlyArray<ContenderName> = contenders.map(({ name }) => name)
 
 export const contenderOf = (row: string): Contender => {

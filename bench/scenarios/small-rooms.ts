@@ -1,7 +1,7 @@
 /**
  * 500 rooms of four, where everybody publishes: every member keeps a message in flight.
  */
-import { contenderNames, loadColumns, loadMetrics, openCrowd, type Scenario } from "./scenario.ts"
+import { contenderNames, loadColumns, loadMetrics, openCrowd, type Scenario, warmUpMillis } from "./scenario.ts"
 
 const rooms = 500
 const members = 4
@@ -10,14 +10,14 @@ export const smallRooms: Scenario = {
   name: "small-rooms",
   rows: contenderNames,
   phases: [{ name: "all", title: `${rooms} rooms of ${members}, everybody publishing`, columns: loadColumns }],
-  measure: async (row, { quick }) => {
+  measure: async (row, settings) => {
     await using crowd = await openCrowd(row, { rooms, members })
     const loaded = await crowd.generator.ask({
       kind: "load",
       pace: { inFlight: members },
       contentBytes: 64,
-      warmUpMillis: quick ? 800 : 1200,
-      millis: quick ? 500 : 1200
+      warmUpMillis: warmUpMillis(settings),
+      millis: settings.quick ? 500 : 1200
     })
     return { all: loadMetrics(loaded) }
   }

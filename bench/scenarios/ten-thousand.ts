@@ -2,7 +2,7 @@
  * 10,000 connections in one room: how long they take to come, and what they then get of a light load.
  */
 import { readFileSync } from "node:fs"
-import { loadMetrics, openCrowd, type Scenario, spanMetrics } from "./scenario.ts"
+import { loadMetrics, openCrowd, type Scenario, spanMetrics, warmUpMillis } from "./scenario.ts"
 
 const wanted = 10_000
 /** Files a process needs besides. */
@@ -51,7 +51,7 @@ export const tenThousand: Scenario = {
       kind: "load",
       pace: { perSecond: 2 },
       contentBytes: 64,
-      warmUpMillis: 1000,
+      warmUpMillis: warmUpMillis({ quick }),
       millis: quick ? 1500 : 4000
     })
     return {

@@ -106,6 +106,32 @@ describe("found by the simulation", () => {
     })
   )
 
+  it.effect("what was published before is not counted as missed, where its node was held up and is heard late", () =>
+    eachSeed(function* (seed) {
+      const cluster = yield* make(2, seed)
+      const [a, b] = cluster.nodes
+      yield* cluster.pass(seed * 50)
+      yield* publish(a!, "first")
+      yield* cluster.network.stall("a")
+      yield* cluster.pass("1.5 seconds")
+      yield* publish(a!, "second")
+      yield* cluster.pass("500 millis")
+      yield* publish(a!, "third")
+      const seen = yield* listen(b!)
+      yield* cluster.pass("400 millis")
+      yield* cluster.network.resume("a")
+      yield* cluster.pass("5 seconds")
+      assert.isEmpty(seen.filter((line) => line !== "gap 0"))
+      // By now it has been told how far the node is.
+      yield* cluster.network.partition("a", "b")
+      yield* publish(a!, "lost")
+      yield* cluster.pass("100 millis")
+      yield* cluster.heal
+      yield* cluster.pass("5 seconds")
+      assert.strictEqual(seen.at(-1), "gap 1")
+    })
+  )
+
   for (const seconds of [2.5, 5, 8.5]) {
     it.effect(`a last message that a cut of ${seconds} s in one direction has cost is missed when it is over`, () =>
       Effect.gen(function* () {

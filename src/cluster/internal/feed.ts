@@ -40,7 +40,7 @@ const maxOrigins = 1_024
 export class Feed {
   readonly #options: FeedOptions
   readonly #lines = new Map<string, Line.LineState>()
-  /** Origins that were asked how far they were, and answered, before this node listened. */
+  /** Origins that have answered how far they were: what they published after that, they published to this feed. */
   readonly #sure = new Set<string>()
   /** Since when it hears; undefined while it is being set up. */
   #since: number | undefined
@@ -122,7 +122,7 @@ export class Feed {
 
   /**
    * An origin says where its line stands, as an answer or of itself; its last message was published so many milliseconds
-   * before.
+   * before. What it says of itself may have been on its way for long.
    */
   stands(origin: string, line: number, position: number, age: number, isAnswer: boolean): void {
     const { later, patience, self } = this.#options
@@ -130,13 +130,18 @@ export class Feed {
       if (isAnswer) this.#sure.add(origin)
       return this.#keep(origin, Line.begin(this.#lines.get(origin), line, position))
     }
-    if (this.#stateOf(origin) !== undefined) {
-      if (this.#isBehind(origin, line, position)) later(patience, () => this.#giveUp(origin, line, position))
-      return
+    if (this.#isBehind(origin, line, position) && this.#stateOf(origin) !== undefined) {
+      return later(patience, () => {
+        this.#giveUp(origin, line, position)
+        if (isAnswer) this.#sure.add(origin)
+      })
     }
-    // Nobody has told before this node listened where the line stood: something may be missing, or nothing.
-    if (position > 0 && age < self.now() - this.#since) this.#lose(0)
-    this.#keep(origin, Line.begin(undefined, line, position))
+    if (this.#stateOf(origin) === undefined) {
+      // Nobody has told before this node listened where the line stood: something may be missing, or nothing.
+      if (position > 0 && age < self.now() - this.#since) this.#lose(0)
+      this.#keep(origin, Line.begin(undefined, line, position))
+    }
+    if (isAnswer) this.#sure.add(origin)
   }
 
   #isBehind(origin: string, line: number, position: number): boolean {
@@ -152,11 +157,9 @@ export class Feed {
     if (missed > 0) this.#miss(origin, missed)
   }
 
-  /** Messages of an origin are missing. Of one that told too late how far it was, some may be older than this feed. */
+  /** Messages of an origin are missing; of one that has not told how far it was, some may be older than this feed. */
   #miss(origin: string, missed: number): void {
-    const isExact = this.#sure.has(origin) || this.#isYoung(origin)
-    this.#sure.add(origin)
-    this.#lose(isExact ? missed : 0)
+    this.#lose(this.#sure.has(origin) || this.#isYoung(origin) ? missed : 0)
   }
 
   /**
