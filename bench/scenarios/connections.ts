@@ -3,7 +3,16 @@
  * and joins and leaves by message.
  */
 import { Generator, Server } from "../run/processes.ts"
-import { contenderNames, contenderOf, type Metrics, perCpuSecond, type Scenario, type Settings, spanMetrics, warmUpMillis } from "./scenario.ts"
+import {
+  contenderNames,
+  contenderOf,
+  type Metrics,
+  perCpuSecond,
+  type Scenario,
+  type Settings,
+  spanMetrics,
+  warmUpMillis
+} from "./scenario.ts"
 
 const perRoom = 10
 const settleMillis = 300
