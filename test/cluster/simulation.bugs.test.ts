@@ -106,6 +106,22 @@ describe("found by the simulation", () => {
     })
   )
 
+  it.effect("what a node does not listen to any more does not overtake that it does again", () =>
+    eachSeed(function* (seed) {
+      const cluster = yield* make(3, seed)
+      const [a, b] = cluster.nodes
+      yield* cluster.network.set({ reorder: 1, latency: 20 })
+      yield* a!.run(Effect.scoped(Effect.flatMap(Chat, (chat) => chat.subscribe(red))))
+      yield* cluster.pass("1 millis")
+      const seen = yield* listen(a!)
+      yield* cluster.network.set({ reorder: 0, latency: 0 })
+      yield* cluster.pass("1 second")
+      yield* publish(b!, "hello")
+      yield* cluster.pass("100 millis")
+      assert.deepStrictEqual(seen, ["hello"])
+    })
+  )
+
   it.effect("what was published before is not counted as missed, where its node was held up and is heard late", () =>
     eachSeed(function* (seed) {
       const cluster = yield* make(2, seed)
