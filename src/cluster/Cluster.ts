@@ -33,9 +33,9 @@ export interface Node {
   readonly name: string
   /** `"leaving"` after its goodbye; `"down"` when it has not been heard for too long. */
   readonly status: "up" | "leaving" | "down"
-  /** Milliseconds since it was last heard; 0 for this node. */
+  /** Whole milliseconds since it was last heard; 0 for this node. */
   readonly heardAgo: number
-  /** Milliseconds since it started. */
+  /** Whole milliseconds since it started. */
   readonly uptime: number
   readonly isSelf: boolean
   /** What it has said of itself has not arrived wholly. */
@@ -175,7 +175,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
         name: self.name,
         status: "up",
         heardAgo: 0,
-        uptime: self.uptime,
+        uptime: Math.round(self.uptime),
         isSelf: true,
         stale: false
       },
@@ -183,8 +183,8 @@ const make = Effect.fnUntraced(function* (options: Options) {
         epoch,
         name,
         status,
-        heardAgo: self.now() - heardAt,
-        uptime: self.now() - startedAt,
+        heardAgo: Math.round(self.now() - heardAt),
+        uptime: Math.round(self.now() - startedAt),
         isSelf: false,
         stale: status !== "down" && (status === "leaving" || replicas.isBehind(epoch))
       }))
