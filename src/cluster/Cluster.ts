@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { epochOf } from "../internal/epoch.ts"
 import { CurrentPeers, type Peers } from "../internal/peers.ts"
@@ -23,6 +23,7 @@ import { Links } from "./internal/links.ts"
 import { Mails } from "./internal/mails.ts"
 import { Nodes } from "./internal/nodes.ts"
 import { Seal } from "./internal/packet.ts"
+import { Refusals } from "./internal/refusals.ts"
 import { Replicas } from "./internal/replicas.ts"
 import { Self } from "./internal/self.ts"
 
@@ -100,17 +101,27 @@ const checkedMillis = (name: string, value: Duration.Input): number => {
 /** How long a node that starts waits to hear of the others, in milliseconds. */
 const discovery = 100
 
+/** The secret everything is signed with; nothing when it is not signed. */
+const checkedSecret = ({ secret }: Options, bus: EventBus["Service"]): Redacted.Redacted | undefined => {
+  if (secret === "unsigned") return undefined
+  if (secret === undefined) {
+    if (bus.isLocal === true) return undefined
+    throw new Error(
+      `what goes over this event bus (${bus.kind}) leaves this machine: give Cluster.layer a secret, as Redacted.make(…), or say secret: "unsigned"`
+    )
+  }
+  if (!Redacted.isRedacted(secret)) throw new TypeError('the secret of a cluster is Redacted, or "unsigned"')
+  if (Redacted.value(secret) === "") throw new RangeError("the secret of a cluster must not be empty")
+  return secret
+}
+
 const make = Effect.fnUntraced(function* (options: Options) {
   const namespace = checkedNamespace(options.namespace)
   const heartbeat = checkedMillis("heartbeat", options.heartbeat ?? 3_000)
   const missed = options.missedHeartbeats ?? 3
   if (!Number.isSafeInteger(missed) || missed < 1) throw new RangeError("missedHeartbeats must be at least 1")
   const bus = yield* EventBus
-  if (options.secret === undefined && bus.isLocal !== true) {
-    throw new Error(
-      `what goes over this event bus (${bus.kind}) leaves this machine: give the cluster a secret, or say secret: "unsigned"`
-    )
-  }
+  const secret = checkedSecret(options, bus)
   const turn = yield* Turn.make
   const random = yield* Random.Random
   const context = Context.omit(Scope.Scope)(yield* Effect.context<Scope.Scope>())
@@ -119,16 +130,29 @@ const make = Effect.fnUntraced(function* (options: Options) {
     fork(Effect.andThen(Effect.sleep(millis), Effect.sync(task)))
   }
   const newEpoch = () => epochOf(random)
-  const seal = new Seal(options.secret === "unsigned" ? undefined : options.secret)
+  const seal = new Seal(secret)
   const clock = yield* Clock.Clock
   const first = newEpoch()
   const self = new Self(options.node ?? `node-${first.slice(0, 6)}`, clock, newEpoch)
   const flights = new Flights(bus, context)
-  const control = new Control({ bus, seal, turn, self, namespace, context, flights })
+  const refusals = new Refusals({ namespace, self, context })
+  const control = new Control({ bus, seal, turn, self, namespace, flights, refusals })
   const says = () => ({ version: replicas.version, listens: links.digest })
   const nodes: Nodes = new Nodes({ control, self, context, heartbeat, missed, says })
   const replicas: Replicas = new Replicas({ control, nodes, self, later })
-  const links: Links = new Links({ bus, control, nodes, self, seal, turn, flights, namespace, context, later })
+  const links: Links = new Links({
+    bus,
+    control,
+    nodes,
+    self,
+    seal,
+    turn,
+    flights,
+    refusals,
+    namespace,
+    context,
+    later
+  })
   const mails = new Mails(control)
   // Closed last: what was said goes out before the bus goes.
   yield* Effect.addFinalizer(() => flights.landed)

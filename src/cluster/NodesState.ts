@@ -60,6 +60,20 @@ export const heard = (state: NodesState, epoch: string, name: string, uptime: nu
   return [next, events]
 }
 
+/**
+ * This node hears again after a time in which it could hear nobody: whoever is not down has at least so long to say that
+ * it is there.
+ */
+export const hearAgain = (state: NodesState, now: number, ages: Ages, atLeast: number): NodesState => {
+  const heardAt = now - Math.max(0, ages.downAfter - atLeast)
+  return new Map(
+    Array.from(state, ([epoch, node]) => [
+      epoch,
+      node.status === "down" || node.heardAt >= heardAt ? node : { ...node, heardAt }
+    ])
+  )
+}
+
 /** Any other sign of life of a node that is known and not down. */
 export const seen = (state: NodesState, epoch: string, now: number): NodesState => {
   const before = state.get(epoch)
@@ -76,12 +90,12 @@ export const left = (state: NodesState, epoch: string, now: number): Changed => 
   return [new Map(state).set(epoch, node), [{ _tag: "Leaving", node }]]
 }
 
-/** Finds out who has not been heard for too long. */
-export const expire = (state: NodesState, now: number, ages: Ages): Changed => {
+/** Finds out who has not been heard for too long; where this node hears nobody since some time, that begins then. */
+export const expire = (state: NodesState, now: number, ages: Ages, deafSince = Number.NEGATIVE_INFINITY): Changed => {
   const next = new Map(state)
   const events: Array<NodeEvent> = []
   for (const node of state.values()) {
-    const silent = now - node.heardAt
+    const silent = now - Math.max(node.heardAt, deafSince)
     if (node.status === "down") {
       if (silent >= ages.forgetAfter) next.delete(node.epoch)
       continue

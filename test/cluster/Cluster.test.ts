@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
@@ -202,6 +203,29 @@ describe("channels over nodes", () => {
     )
   )
 
+  it.effect("SEC15: a node with another secret, or with none, is told of in the log, once a minute", () =>
+    inVirtualTime(
+      Effect.gen(function* () {
+        const log: Array<string> = []
+        const collect = Logger.make(({ message }) => void log.push(String(message)))
+        const bus = SimpleBus.make()
+        yield* Effect.gen(function* () {
+          yield* node(bus, "a", { secret: Redacted.make("one") })
+          yield* node(bus, "b", { secret: Redacted.make("two") })
+          yield* node(bus, "c")
+          yield* Effect.sleep(30_000)
+        }).pipe(Effect.provide(Logger.layer([collect])))
+        const told = log.filter((line) => line.includes("is dropped"))
+        assert.deepStrictEqual(
+          told,
+          Array.from({ length: 3 }).fill(
+            'what others say in the namespace "test" is dropped: it is signed with another secret than that of this node, or only one of the two signs'
+          )
+        )
+      })
+    )
+  )
+
   it.effect("SEC15: applications with other namespaces on one bus do not hear each other", () =>
     inVirtualTime(
       Effect.gen(function* () {
@@ -298,11 +322,19 @@ describe("a secret", () => {
   it.effect("SEC15: is demanded where the bus leaves this machine, or may", () =>
     Effect.gen(function* () {
       for (const isLocal of [false, undefined]) {
-        assert.include(String(yield* start(isLocal)), "give the cluster a secret")
+        assert.include(String(yield* start(isLocal)), "give Cluster.layer a secret")
         assert.isTrue(Exit.isSuccess(yield* start(isLocal, Redacted.make("s"))))
         assert.isTrue(Exit.isSuccess(yield* start(isLocal, "unsigned")))
       }
       assert.isTrue(Exit.isSuccess(yield* start(true)))
+    })
+  )
+
+  it.effect("SEC15: that is empty, or not Redacted, is refused at the start", () =>
+    Effect.gen(function* () {
+      assert.include(String(yield* start(false, Redacted.make(""))), "must not be empty")
+      const plain = "plain" as unknown as Redacted.Redacted
+      assert.include(String(yield* start(false, plain)), "is Redacted")
     })
   )
 

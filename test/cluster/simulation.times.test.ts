@@ -99,6 +99,43 @@ describe("a cluster", () => {
     })
   )
 
+  for (const how of ["killed and started again", "held up"] as const) {
+    it.effect(`K6: takes nobody for gone while the broker is ${how} within six seconds`, () =>
+      each(function* (scene) {
+        const { cluster, draw } = scene
+        const { crash, restart, resume, stall } = cluster.network
+        const all = cluster.nodes.length
+        const nobodyIsDown = Effect.fnUntraced(function* (seconds: number) {
+          for (let at = 0; at < seconds; at += 0.25) {
+            yield* cluster.pass("250 millis")
+            for (const node of cluster.nodes) {
+              const up = (yield* statusesOf(node)).filter(({ status }) => status === "up")
+              assert.strictEqual(up.length, all, `what ${node.name} sees`)
+            }
+          }
+        })
+        yield* how === "held up" ? stall() : crash
+        yield* nobodyIsDown(1 + draw() * 5)
+        yield* how === "held up" ? resume() : restart
+        yield* nobodyIsDown(12)
+        yield* agree(scene)
+      })
+    )
+  }
+
+  it.effect("P7: knows a node that crashed while the broker was away within ten seconds of its return", () =>
+    each(function* (scene) {
+      const { cluster, draw } = scene
+      yield* cluster.network.crash
+      yield* cluster.pass(1_000 + draw() * 2_000)
+      yield* cluster.nodes[Math.floor(draw() * cluster.nodes.length)]!.crash
+      yield* cluster.pass(draw() * 3_000)
+      yield* cluster.network.restart
+      yield* cluster.pass("9 seconds")
+      yield* agree(scene)
+    })
+  )
+
   it.effect("P7: knows ten seconds after a crash that the node is gone, and has told it once", () =>
     each(function* (scene) {
       const { cluster, draw } = scene

@@ -4,17 +4,15 @@
  * What is told in one turn travels together. Nothing here is answered or repeated; who needs that does it.
  */
 import * as Effect from "effect/Effect"
-import * as Metric from "effect/Metric"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import type * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
 import type { Turn } from "../../internal/turn.ts"
 import type { BusEvent, EventBusService } from "../EventBus.ts"
 import { Flights } from "./flights.ts"
-import { envelopesRefused } from "./metrics.ts"
 import type { Seal } from "./packet.ts"
+import type { Refusals } from "./refusals.ts"
 import { chunked } from "./chunks.ts"
 import type { Self } from "./self.ts"
 import { inboxOf } from "./bus/topic.ts"
@@ -25,10 +23,10 @@ export type OnWord = (from: string, word: unknown) => void
 export interface ControlOptions {
   readonly bus: EventBusService
   readonly seal: Seal
+  readonly refusals: Refusals
   readonly turn: Turn
   readonly self: Self
   readonly namespace: string
-  readonly context: Context.Context<never>
   readonly flights: Flights
 }
 
@@ -139,11 +137,9 @@ export class Control {
       if (event.reason !== "unreachable") this.onGap()
       return
     }
-    const { context, seal, self } = this.#options
+    const { refusals, seal, self } = this.#options
     const packet = seal.unpack(topic, event.payload)
-    if (Predicate.isString(packet)) {
-      return Metric.withAttributes(envelopesRefused, { reason: packet }).updateUnsafe(1, context)
-    }
+    if (Predicate.isString(packet)) return refusals.add(packet)
     const { first = 0, from } = packet.header
     if (self.is(from)) return
     for (const line of packet.lines) {
@@ -151,7 +147,7 @@ export class Control {
       const handler = this.#handlers.get(line.slice(0, end))
       const word = parse(line.slice(end + 1))
       if (handler !== undefined && word !== undefined) handler(from, word.value)
-      else Metric.withAttributes(envelopesRefused, { reason: "malformed" }).updateUnsafe(1, context)
+      else refusals.add("malformed")
     }
     if (first > 0) this.onNumber(from, first)
   }

@@ -2,7 +2,6 @@
  * One key this node hears: puts what other nodes publish in order, once, and tells what is missing.
  */
 import type * as Context from "effect/Context"
-import * as Metric from "effect/Metric"
 import * as Predicate from "effect/Predicate"
 import type { LinkedChannel } from "../../internal/peers.ts"
 import type { BusEvent } from "../EventBus.ts"
@@ -10,6 +9,7 @@ import * as Line from "./lineState.ts"
 import * as metrics from "./metrics.ts"
 import type { Nodes } from "./nodes.ts"
 import { fromLine, type Seal } from "./packet.ts"
+import type { Refusals } from "./refusals.ts"
 import type { Self } from "./self.ts"
 
 export interface FeedOptions {
@@ -18,6 +18,7 @@ export interface FeedOptions {
   readonly channel: LinkedChannel
   readonly self: Self
   readonly seal: Seal
+  readonly refusals: Refusals
   readonly nodes: Nodes
   readonly context: Context.Context<never>
   readonly later: (millis: number, task: () => void) => void
@@ -65,16 +66,12 @@ export class Feed {
       else if (event.reason !== "unreachable") this.#options.onGap()
       return
     }
-    const { context, seal, self, topic } = this.#options
+    const { refusals, seal, self, topic } = this.#options
     const packet = seal.unpack(topic, event.payload)
-    if (Predicate.isString(packet)) {
-      return Metric.withAttributes(metrics.envelopesRefused, { reason: packet }).updateUnsafe(1, context)
-    }
+    if (Predicate.isString(packet)) return refusals.add(packet)
     const { channel, first, from, line } = packet.header
     if (self.is(from)) return
-    if (line === undefined || first === undefined || channel === undefined) {
-      return Metric.withAttributes(metrics.envelopesRefused, { reason: "malformed" }).updateUnsafe(1, context)
-    }
+    if (line === undefined || first === undefined || channel === undefined) return refusals.add("malformed")
     this.take(from, { line, first, channel }, packet.lines)
   }
 

@@ -6,7 +6,6 @@
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Metric from "effect/Metric"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -18,10 +17,10 @@ import type { Control } from "./control.ts"
 import { Feed } from "./feed.ts"
 import type { Flights } from "./flights.ts"
 import { Interest, Topics } from "./interest.ts"
-import * as metrics from "./metrics.ts"
 import type { Nodes } from "./nodes.ts"
 import { Outgoing } from "./outgoing.ts"
 import { fromGroupLine, type Seal, toLine } from "./packet.ts"
+import type { Refusals } from "./refusals.ts"
 import type { Self } from "./self.ts"
 import { topicsOf } from "./bus/topic.ts"
 
@@ -31,6 +30,7 @@ export interface LinksOptions {
   readonly nodes: Nodes
   readonly self: Self
   readonly seal: Seal
+  readonly refusals: Refusals
   readonly turn: Turn
   readonly flights: Flights
   readonly namespace: string
@@ -188,11 +188,9 @@ export class Links {
       if (event.reason !== "unreachable") this.#askAll()
       return
     }
-    const { context, seal, self } = this.#options
+    const { refusals, seal, self } = this.#options
     const packet = seal.unpack(topic, event.payload)
-    if (Predicate.isString(packet)) {
-      return Metric.withAttributes(metrics.envelopesRefused, { reason: packet }).updateUnsafe(1, context)
-    }
+    if (Predicate.isString(packet)) return refusals.add(packet)
     const { from } = packet.header
     if (self.is(from)) return
     for (let index = 0; index < packet.lines.length;) {
@@ -234,8 +232,9 @@ export class Links {
     return this.#upSince !== undefined && self.now() - this.#upSince >= nodes.heartbeat + late
   }
 
-  #turn({ _tag }: BusHealth): void {
-    this.#upSince = _tag === "Up" ? (this.#upSince ?? this.#options.self.now()) : undefined
+  #turn(health: BusHealth): void {
+    this.#options.nodes.onHealth(health)
+    this.#upSince = health._tag === "Up" ? (this.#upSince ?? this.#options.self.now()) : undefined
   }
 
   /** Follows the bus, and tells tails, until the scope closes. */

@@ -8,6 +8,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
+import type { BusHealth } from "../EventBus.ts"
 import * as State from "../NodesState.ts"
 import type { Control } from "./control.ts"
 import * as metrics from "./metrics.ts"
@@ -46,6 +47,8 @@ export interface Listener {
 }
 
 const sweepInterval = 500
+/** How much longer than a heartbeat nodes may take to be heard after the bus was away: they come back one by one. */
+const returning = 2_000
 
 export class Nodes {
   readonly #options: NodesOptions
@@ -56,6 +59,8 @@ export class Nodes {
   #beatAt = Number.NEGATIVE_INFINITY
   /** The number of the last that each node has told to all. */
   readonly #numbers = new Map<string, number>()
+  /** Since when the bus does not work, for all this node knows. */
+  #deafSince: number | undefined
   #leaving = false
   #warned = new Set<string>()
 
@@ -159,6 +164,17 @@ export class Nodes {
     if (number > last + 1) for (const listener of this.#listeners) listener.onHole?.(from)
   }
 
+  /** The bus turns. Time in which nobody could be heard counts for nobody. */
+  onHealth(health: BusHealth): void {
+    const { heartbeat, self } = this.#options
+    const now = self.now()
+    if (health._tag === "Degraded") this.#deafSince ??= now - health.forMillis
+    else if (this.#deafSince !== undefined) {
+      this.#deafSince = undefined
+      this.#state = State.hearAgain(this.#state, now, this.#ages, heartbeat + returning)
+    }
+  }
+
   #warnOfNamesake(epoch: string): void {
     const node = this.#state.get(epoch)
     if (node === undefined) return
@@ -184,7 +200,7 @@ export class Nodes {
       for (const { epoch } of this.up) this.#state = State.seen(this.#state, epoch, now)
       return this.#rebirth()
     }
-    this.#commit(State.expire(this.#state, now, this.#ages))
+    this.#commit(State.expire(this.#state, now, this.#ages, this.#deafSince))
     if (now - this.#beatAt >= heartbeat) this.beat()
   }
 
