@@ -100,6 +100,8 @@ const checkedMillis = (name: string, value: Duration.Input): number => {
 
 /** How long a node that starts waits to hear of the others, in milliseconds. */
 const discovery = 100
+/** When something of the application should have been built on the cluster. */
+const settled = 5_000
 
 /** The secret everything is signed with; nothing when it is not signed. */
 const checkedSecret = ({ secret }: Options, bus: EventBus["Service"]): Redacted.Redacted | undefined => {
@@ -169,17 +171,34 @@ const make = Effect.fnUntraced(function* (options: Options) {
   // The others answer a first sign of life at once: who subscribes from now on knows whom to ask.
   yield* Effect.sleep(discovery)
 
+  let isUsed = false
+  const remind = Effect.suspend(() =>
+    isUsed
+      ? Effect.void
+      : Effect.logWarning(
+          "nothing is built on this cluster: provide Cluster.layer to the layers of channels, presence, rooms and the server, with Layer.provide"
+        )
+  )
+  yield* Effect.forkScoped(Effect.andThen(Effect.sleep(settled), remind))
   const peers: Peers = {
     get epoch() {
       return self.epoch
     },
-    link: (channel) => links.link(channel),
-    table: (name, onChange) =>
-      Effect.acquireRelease(
+    link: (channel) => {
+      isUsed = true
+      return links.link(channel)
+    },
+    table: (name, onChange) => {
+      isUsed = true
+      return Effect.acquireRelease(
         Effect.sync(() => replicas.open(name, onChange)),
         (table) => Effect.sync(() => table.close())
-      ),
-    mail: (name, onLetter) => mails.open(name, onLetter),
+      )
+    },
+    mail: (name, onLetter) => {
+      isUsed = true
+      return mails.open(name, onLetter)
+    },
     nodes: () =>
       nodes.all
         .filter(({ status }) => status !== "down")

@@ -1,9 +1,11 @@
 /**
  * Packets on their way to the bus: bounded, each told what became of it.
  */
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { EventBusService } from "../EventBus.ts"
+import { EventBusError } from "../EventBusError.ts"
 import * as metrics from "./metrics.ts"
 
 /** What may be on its way to the bus at the same time, in characters. */
@@ -37,7 +39,7 @@ export class Flights {
       },
       onFailure: (cause) => {
         this.#land(payload)
-        this.#failed(cause)
+        this.#failed(Cause.squash(cause))
         done?.(false)
       }
     })
@@ -58,14 +60,14 @@ export class Flights {
     return Effect.asVoid(Effect.timeoutOption(landed, 1_000))
   }
 
-  /** Counts each, and logs the first of many. */
+  /** Counts each, and logs the first of many; that the bus is out of reach, the bus says itself. */
   #failed(why: unknown): void {
     metrics.publishFailures.updateUnsafe(1, this.#context)
-    if (this.#failing) return
+    if (this.#failing || (why instanceof EventBusError && why.reason._tag === "BusUnreachable")) return
     this.#failing = true
     const log = Effect.logWarning(
       "the event bus does not take messages for the other nodes; this node goes on alone",
-      why
+      why instanceof EventBusError ? why.message : why
     )
     Effect.runForkWith(this.#context)(log)
   }
