@@ -318,22 +318,22 @@ const start = (isLocal: boolean | undefined, secret?: Redacted.Redacted | "unsig
     )
   ).pipe(Effect.exit, inVirtualTime)
 
-describe("a cluster layer", () => {
-  /** What is logged by an application within ten seconds, put together in a way. */
-  const logOf = (put: (cluster: Layer.Layer<Cluster.Cluster>) => Layer.Layer<Chat | Cluster.Cluster>) => {
-    const log: Array<string> = []
-    const collect = Logger.make(({ message }) => void log.push(String(message)))
-    const cluster = Cluster.layer({ namespace: "test", secret: "unsigned" }).pipe(
-      Layer.provide(SimpleBus.make().node("a"))
-    )
-    return Effect.andThen(Layer.build(put(cluster)), Effect.sleep(10_000)).pipe(
-      Effect.scoped,
-      Effect.provide(Logger.layer([collect])),
-      inVirtualTime,
-      Effect.as(log)
-    )
-  }
+/** What is logged by an application within ten seconds, put together in a way. */
+const logOf = (put: (cluster: Layer.Layer<Cluster.Cluster>) => Layer.Layer<Chat | Cluster.Cluster>) => {
+  const log: Array<string> = []
+  const collect = Logger.make(({ message }) => void log.push(String(message)))
+  const cluster = Cluster.layer({ namespace: "test", secret: "unsigned" }).pipe(
+    Layer.provide(SimpleBus.make().node("a"))
+  )
+  return Effect.andThen(Layer.build(put(cluster)), Effect.sleep(10_000)).pipe(
+    Effect.scoped,
+    Effect.provide(Logger.layer([collect])),
+    inVirtualTime,
+    Effect.as(log)
+  )
+}
 
+describe("a cluster layer", () => {
   it.effect("that stands beside the layers it should be under says so", () =>
     Effect.gen(function* () {
       const beside = yield* logOf((cluster) => Layer.merge(Chat.layer, cluster))
