@@ -141,7 +141,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
   const control = new Control({ bus, seal, turn, self, namespace, flights, refusals })
   const says = () => ({ version: replicas.version, listens: links.digest })
   const nodes: Nodes = new Nodes({ control, self, context, heartbeat, missed, says })
-  const replicas: Replicas = new Replicas({ control, nodes, self, later })
+  const replicas: Replicas = new Replicas({ control, nodes, self, context, later })
   const links: Links = new Links({
     bus,
     control,
@@ -165,6 +165,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       replicas.flush()
+      links.end()
       control.flush()
     })
   )
@@ -199,6 +200,7 @@ const make = Effect.fnUntraced(function* (options: Options) {
       isUsed = true
       return mails.open(name, onLetter)
     },
+    later,
     nodes: () =>
       nodes.all
         .filter(({ status }) => status !== "down")

@@ -40,7 +40,7 @@ export type BusHealth =
 export interface EventBusService {
   /** Names the kind of bus in logs and metrics: `"redis"`. */
   readonly kind: string
-  /** Bytes of a payload, at most. */
+  /** Bytes of a payload, at most; another number, maybe, once it is connected. */
   readonly maxPayload: number
   /** Whether a node gets back what it publishes to a topic it subscribes to. */
   readonly echo: boolean

@@ -23,6 +23,8 @@ export type NodeEvent =
   | { readonly _tag: "Up"; readonly node: NodeState; readonly returned: boolean }
   | { readonly _tag: "Leaving"; readonly node: NodeState }
   | { readonly _tag: "Down"; readonly node: NodeState }
+  /** It has been down for so long that it will not return. */
+  | { readonly _tag: "Forgotten"; readonly node: NodeState }
   /** Another node that is up has the same name. */
   | { readonly _tag: "NameTaken"; readonly node: NodeState; readonly other: NodeState }
 
@@ -74,6 +76,14 @@ export const hearAgain = (state: NodesState, now: number, ages: Ages, atLeast: n
   )
 }
 
+/** The node says that it was another incarnation before: that one is gone, without a doubt. */
+export const reborn = (state: NodesState, former: string, name: string): Changed => {
+  const before = state.get(former)
+  if (before === undefined || before.status === "down" || before.name !== name) return [state, nothing]
+  const node: NodeState = { ...before, status: "down" }
+  return [new Map(state).set(former, node), [{ _tag: "Down", node }]]
+}
+
 /** Any other sign of life of a node that is known and not down. */
 export const seen = (state: NodesState, epoch: string, now: number): NodesState => {
   const before = state.get(epoch)
@@ -97,7 +107,9 @@ export const expire = (state: NodesState, now: number, ages: Ages, deafSince = N
   for (const node of state.values()) {
     const silent = now - Math.max(node.heardAt, deafSince)
     if (node.status === "down") {
-      if (silent >= ages.forgetAfter) next.delete(node.epoch)
+      if (silent < ages.forgetAfter) continue
+      next.delete(node.epoch)
+      events.push({ _tag: "Forgotten", node })
       continue
     }
     const replaced = namesakes(state, node).some((other) => other.startedAt > node.startedAt)
@@ -106,7 +118,7 @@ export const expire = (state: NodesState, now: number, ages: Ages, deafSince = N
     next.set(node.epoch, down)
     events.push({ _tag: "Down", node: down })
   }
-  return events.length === 0 && next.size === state.size ? [state, nothing] : [next, events]
+  return events.length === 0 ? [state, nothing] : [next, events]
 }
 
 /** The nodes that are up, apart from this one. */

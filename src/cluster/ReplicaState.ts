@@ -64,9 +64,13 @@ export const apply = (replica: Replica, version: number, changes: ReadonlyArray<
   return { _tag: "Applied", replica: change(replica, version, changes) }
 }
 
-/** All entries of a replica, as the changes that make it out of nothing. */
-export const entries = (replica: Replica): ReadonlyArray<Change> =>
-  Array.from(replica.tables).flatMap(([name, all]) => Array.from(all, ([key, value]) => ({ table: name, key, value })))
+/** All entries of a replica, one after the other, as the changes that make it out of nothing. */
+export function* iterate(replica: Replica): Generator<Change, undefined> {
+  for (const [name, all] of replica.tables) for (const [key, value] of all) yield { table: name, key, value }
+}
+
+/** All entries of a replica at once. */
+export const entries = (replica: Replica): ReadonlyArray<Change> => Array.from(iterate(replica))
 
 /** What makes one replica out of another. */
 export const between = (before: Replica, after: Replica): ReadonlyArray<Change> => [

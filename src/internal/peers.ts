@@ -85,6 +85,8 @@ export interface Peers {
     name: string,
     onLetter: (from: string, letter: Schema.Json) => void
   ) => Effect.Effect<Mail, never, Scope.Scope>
+  /** Does something after some milliseconds, unless the node has stopped by then. */
+  readonly later: (millis: number, task: () => void) => void
   /** What is known of the other nodes, but for those that are down. */
   readonly nodes: () => ReadonlyArray<PeerNode>
   /** Says goodbye: the others stop waiting for this node. What it still says of itself counts until it is silent. */

@@ -31,6 +31,17 @@ describe("publishing", () => {
     })
   )
 
+  it.effect("how large a payload may be is what the broker says now, whatever it said at the start", () =>
+    Effect.gen(function* () {
+      const driver = new FakeDriver({ maxPayload: 100 })
+      const bus = yield* busOf(driver)
+      assert.strictEqual(bus.maxPayload, 100)
+      driver.maxPayload = 12
+      assert.strictEqual(bus.maxPayload, 12)
+      assert.strictEqual(yield* reasonOf(bus.publish("a", "x".repeat(13))), "PayloadTooLarge")
+    })
+  )
+
   it.effect("a payload is counted in bytes of UTF-8, and one that is too large costs nothing else", () =>
     Effect.gen(function* () {
       const driver = new FakeDriver({ maxPayload: 12 })

@@ -50,7 +50,7 @@ type Reply = Effect.Effect<void, EventBusError>
 
 export class FakeDriver implements Driver {
   readonly kind = "fake"
-  readonly maxPayload: number
+  maxPayload: number
   readonly echo: boolean
   readonly ordered = true
   readonly connections: Array<FakeConnection> = []

@@ -125,6 +125,7 @@ export class FakeNodes {
               )
           }
         ),
+      later: () => {},
       mail: (name, onLetter) =>
         Effect.as(
           opened(

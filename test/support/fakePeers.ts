@@ -121,6 +121,9 @@ export class FakeNode implements Peers {
       { send: (to, letter) => void this.letters.push({ to, name, text: JSON.stringify(letter) }) }
     )
 
+  /** Time does not pass here. */
+  readonly later: Peers["later"] = () => {}
+
   readonly nodes: Peers["nodes"] = () =>
     Array.from(this.views, ([{ hasLeft }, { epoch }]) => ({ epoch, heardAgo: 0, stale: hasLeft }))
 

@@ -159,6 +159,12 @@ export class Feed {
     this.#lose(this.#sure.has(origin) || this.#isYoung(origin) ? missed : 0)
   }
 
+  /** The origin will not be heard again. */
+  forget(origin: string): void {
+    this.#lines.delete(origin)
+    this.#sure.delete(origin)
+  }
+
   /**
    * Something of an origin may be missing, and it is not there any more to say so. One that nobody has heard since this
    * feed began was gone by then.

@@ -53,7 +53,7 @@ export const giveUp = (
 
 /** Hears, before listening has begun, where a line stands: what is behind that position is not owed. */
 export const begin = (state: LineState | undefined, line: number, position: number): LineState => {
-  // What is on its way still is not owed, and taken nevertheless.
-  if (state === undefined || line > state.line) return { line, last: 0, owedFrom: position + 1 }
+  // What is on its way still is not owed, nor what somebody has recorded and sends again.
+  if (state === undefined || line > state.line) return { line, last: position, owedFrom: position + 1 }
   return line < state.line ? state : { ...state, owedFrom: Math.max(state.owedFrom, position + 1) }
 }

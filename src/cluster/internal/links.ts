@@ -78,6 +78,7 @@ export class Links {
       onEvent: (event) => {
         if (event._tag === "Up") this.#asks.meet(event.node.epoch, event.returned)
         else if (event._tag === "Down") this.#interest.removeNode(event.node.epoch)
+        else if (event._tag === "Forgotten") for (const feed of this.#feeds.values()) feed.forget(event.node.epoch)
       },
       onBeat: (epoch, { listens }) => this.#asks.compare(epoch, listens),
       // It may have been said how far a line is, of which the last message is missing as well.
@@ -202,6 +203,12 @@ export class Links {
       else if (group !== undefined) this.#asks.unwanted(from, group.topic)
       index = end
     }
+  }
+
+  /** Says the last of this node: what its turn has published, and how far all of it has come. */
+  end(): void {
+    this.#outgoing.flush()
+    this.#tell()
   }
 
   /** Tells how far lines have come that were used a moment ago, so that a lost last message is noticed. */

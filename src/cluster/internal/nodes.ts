@@ -124,13 +124,13 @@ export class Nodes {
     if (events.length === 0) return
     metrics.nodes.updateUnsafe(this.up.length + 1, this.#options.context)
     for (const event of events) {
-      this.#log(event)
+      if (event._tag !== "Forgotten") this.#log(event)
       if (event._tag === "Down") this.#numbers.delete(event.node.epoch)
       for (const listener of this.#listeners) listener.onEvent?.(event)
     }
   }
 
-  #log(event: State.NodeEvent): void {
+  #log(event: Exclude<State.NodeEvent, { readonly _tag: "Forgotten" }>): void {
     if (event._tag === "NameTaken") {
       if (this.#warned.has(event.node.name)) return
       this.#warned.add(event.node.name)
@@ -149,6 +149,7 @@ export class Nodes {
   #onBeat(from: string, word: unknown): void {
     if (!isBeat(word)) return
     const { self } = this.#options
+    if (word.former !== undefined) this.#commit(State.reborn(this.#state, word.former, word.name))
     const isNew = !this.isUp(from)
     this.#commit(State.heard(this.#state, from, word.name, word.uptime, self.now()))
     if (word.name === self.name) this.#warnOfNamesake(from)
@@ -158,7 +159,7 @@ export class Nodes {
   }
 
   #onNumber(from: string, number: number): void {
-    if (!this.isUp(from)) return
+    if (!this.isThere(from)) return
     const last = this.#numbers.get(from) ?? number
     this.#numbers.set(from, Math.max(last, number))
     if (number > last + 1) for (const listener of this.#listeners) listener.onHole?.(from)
@@ -186,7 +187,8 @@ export class Nodes {
     if (this.#leaving) return
     const { control, says, self } = this.#options
     this.#beatAt = self.now()
-    const said: Beat = { name: self.name, uptime: Math.round(self.uptime), ...says() }
+    const { former, name, uptime } = self
+    const said: Beat = { name, uptime: Math.round(uptime), ...(former !== undefined && { former }), ...says() }
     control.tell("beat", { ...said })
   }
 
@@ -245,6 +247,8 @@ export class Nodes {
 interface Beat extends Said {
   readonly name: string
   readonly uptime: number
+  /** Which incarnation it was before, if it began anew. */
+  readonly former?: string
 }
 
 const isBeat = (word: unknown): word is Beat =>
@@ -254,5 +258,6 @@ const isBeat = (word: unknown): word is Beat =>
   Number.isFinite(word.uptime) &&
   Predicate.hasProperty(word, "version") &&
   Number.isSafeInteger(word.version) &&
+  (!Predicate.hasProperty(word, "former") || Predicate.isString(word.former)) &&
   Predicate.hasProperty(word, "listens") &&
   Predicate.isString(word.listens)

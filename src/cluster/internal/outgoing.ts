@@ -98,7 +98,8 @@ export class Outgoing {
 
   #line(topic: string, channel: string): Line {
     const known = this.#lines.get(topic)
-    if (known !== undefined) return known
+    // A channel that was made anew numbers its messages anew.
+    if (known?.channel === channel) return known
     if (this.#lines.size >= maxLines) this.#forgetOldest()
     const line: Line = {
       topic,

@@ -1,6 +1,8 @@
 /**
  * Keeps the entries of all nodes on all nodes: own changes go out as deltas, and who has missed one asks for everything.
  */
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as HashMap from "effect/HashMap"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
@@ -9,11 +11,13 @@ import * as State from "../ReplicaState.ts"
 import type { Control } from "./control.ts"
 import type { Nodes } from "./nodes.ts"
 import type { Self } from "./self.ts"
+import { type Asked, bytesOf, Transfers } from "./transfers.ts"
 
 export interface ReplicasOptions {
   readonly control: Control
   readonly nodes: Nodes
   readonly self: Self
+  readonly context: Context.Context<never>
   /** Runs something after some milliseconds. */
   readonly later: (millis: number, task: () => void) => void
 }
@@ -25,11 +29,18 @@ const patience = 300
 /** Deltas kept while everything is on its way. */
 const maxHeld = 1024
 
+/** All entries of another node, as far as they have come. */
+interface Incoming {
+  readonly version: number
+  /** The next part. */
+  part: number
+  readonly changes: Array<State.Change>
+}
+
 /** What is known of one other node. */
 interface Copy {
   replica: State.Replica
-  /** Parts of a full state that have arrived, by number. */
-  parts: { readonly version: number; readonly entries: Map<number, ReadonlyArray<State.Change>> } | undefined
+  incoming: Incoming | undefined
   /** Deltas that came before what they follow on. */
   held: Map<number, ReadonlyArray<State.Change>>
   asking: boolean
@@ -39,6 +50,9 @@ export class Replicas {
   readonly #options: ReplicasOptions
   readonly #tables = new Map<string, (changes: ReadonlyArray<Shared>) => void>()
   readonly #copies = new Map<string, Copy>()
+  readonly #transfers = new Transfers()
+  /** Tables of which an entry was too large. */
+  readonly #warned = new Set<string>()
   #own = State.empty
   /** Own changes that have not gone out, the last of each entry. */
   #pending = new Map<string, State.Change>()
@@ -47,7 +61,7 @@ export class Replicas {
     const { control, nodes } = options
     this.#options = options
     control.on("delta", (from, word) => this.#onDelta(from, word))
-    control.on("full?", (from) => this.#tellAll(from))
+    control.on("full?", (from, word) => this.#tellPart(from, word))
     control.on("full", (from, word) => this.#onPart(from, word))
     nodes.listen({
       onBeat: (epoch, { version }) => this.#onBeat(epoch, version),
@@ -103,26 +117,37 @@ export class Replicas {
   flush(): void {
     const changes = Array.from(this.#pending.values())
     this.#pending = new Map()
-    for (const some of split(changes, this.#options.control.maxBytes)) {
+    const { control } = this.#options
+    const fitting = changes.map((change) =>
+      bytesOf(change) <= control.maxBytes - overhead ? change : this.#omit(change)
+    )
+    for (const some of split(fitting, control.maxBytes)) {
       this.#own = State.change(this.#own, this.#own.version + 1, some)
-      this.#options.control.tell("delta", { version: this.#own.version, changes: toJson(some) })
+      control.tell("delta", { version: this.#own.version, changes: toJson(some) })
     }
   }
 
-  #tellAll(to: string): void {
+  /** An entry that no packet can hold is not there for the others, rather than as it was before. */
+  #omit({ key, table }: State.Change): State.Change {
+    if (!this.#warned.has(table)) {
+      this.#warned.add(table)
+      const log = Effect.logError("an entry is too large for the event bus: other nodes do not know it")
+      Effect.runForkWith(this.#options.context)(Effect.annotateLogs(log, { table, key: key.slice(0, 200) }))
+    }
+    return { table, key, value: undefined }
+  }
+
+  #tellPart(to: string, word: unknown): void {
+    if (!isAsked(word) || !this.#options.nodes.isThere(to)) return
     const { control } = this.#options
-    const { version } = this.#own
-    const parts = split(State.entries(this.#own), control.maxBytes)
-    const all = parts.length === 0 ? [[]] : parts
-    all.forEach((part, index) => {
-      control.tellOne(to, "full", { version, index, of: all.length, changes: toJson(part) })
-    })
+    const part = this.#transfers.part(to, word, this.#own, control.maxBytes - overhead)
+    control.tellOne(to, "full", { ...part, changes: toJson(part.changes) })
   }
 
   #copy(epoch: string): Copy {
     const known = this.#copies.get(epoch)
     if (known !== undefined) return known
-    const copy: Copy = { replica: State.empty, parts: undefined, held: new Map(), asking: false }
+    const copy: Copy = { replica: State.empty, incoming: undefined, held: new Map(), asking: false }
     this.#copies.set(epoch, copy)
     return copy
   }
@@ -144,11 +169,29 @@ export class Replicas {
   #ask(epoch: string, copy: Copy): void {
     if (copy.asking) return
     copy.asking = true
-    this.#options.control.tellOne(epoch, "full?", {})
-    this.#options.later(1_000, () => {
+    this.#askPart(epoch, copy)
+    this.#askAgain(epoch, copy)
+  }
+
+  #askPart(epoch: string, { incoming }: Copy): void {
+    const asked: Asked = { version: incoming?.version ?? 0, part: incoming?.part ?? 0 }
+    this.#options.control.tellOne(epoch, "full?", { ...asked })
+  }
+
+  /** Asks again for what has not come within a second. */
+  #askAgain(epoch: string, copy: Copy): void {
+    const { later, nodes } = this.#options
+    const { incoming } = copy
+    const part = incoming?.part
+    later(1_000, () => {
       if (this.#copies.get(epoch) !== copy || !copy.asking) return
-      copy.asking = false
-      if (this.#options.nodes.isUp(epoch)) this.#ask(epoch, copy)
+      if (!nodes.isUp(epoch)) {
+        copy.asking = false
+        copy.incoming = undefined
+        return
+      }
+      if (copy.incoming === incoming && copy.incoming?.part === part) this.#askPart(epoch, copy)
+      this.#askAgain(epoch, copy)
     })
   }
 
@@ -186,25 +229,41 @@ export class Replicas {
 
   #onPart(from: string, word: unknown): void {
     const copy = this.#copies.get(from)
-    if (copy === undefined || !isNumbered(word) || !isPart(word)) return
-    const entries = fromJson(word.changes)
-    if (entries === undefined || word.version < copy.replica.version) return
-    if (copy.parts?.version !== word.version) copy.parts = { version: word.version, entries: new Map() }
-    copy.parts.entries.set(word.index, entries)
-    if (copy.parts.entries.size < word.of) return
-    const replica = State.change(State.empty, word.version, Array.from(copy.parts.entries.values()).flat())
-    const changes = State.between(copy.replica, replica)
-    copy.parts = undefined
+    if (copy?.asking !== true || !isNumbered(word) || !isPart(word)) return
+    const changes = fromJson(word.changes)
+    if (changes === undefined || word.version < copy.replica.version) return
+    // The other begins anew when it does not know any more how far it was.
+    if (word.part === 0 && (copy.incoming?.version !== word.version || copy.incoming.part > 1)) {
+      copy.incoming = { version: word.version, part: 0, changes: [] }
+    }
+    const { incoming } = copy
+    if (incoming?.version !== word.version || incoming.part !== word.part) return
+    for (const change of changes) incoming.changes.push(change)
+    incoming.part++
+    if (!word.isLast) return this.#askPart(from, copy)
+    this.#take(from, copy, State.change(State.empty, word.version, incoming.changes))
+  }
+
+  /** Everything has come. */
+  #take(from: string, copy: Copy, replica: State.Replica): void {
+    const before = copy.replica
+    copy.incoming = undefined
     copy.asking = false
     copy.replica = replica
-    this.#announce(from, changes)
+    this.#announce(from, State.between(before, replica))
     this.#release(from, copy)
-    if (copy.held.size > 0) this.#ask(from, copy)
+    if (copy.held.size === 0) return
+    // Those in between may be on their way. Where nothing is new, they do not exist.
+    if (replica.version === before.version) copy.held.clear()
+    this.#options.later(patience, () => {
+      if (this.#copies.get(from) === copy && copy.held.size > 0) this.#ask(from, copy)
+    })
   }
 
   #forget(epoch: string): void {
     const copy = this.#copies.get(epoch)
     this.#copies.delete(epoch)
+    this.#transfers.forget(epoch)
     if (copy !== undefined) this.#announce(epoch, State.between(copy.replica, State.empty))
   }
 
@@ -236,7 +295,7 @@ const split = (changes: ReadonlyArray<State.Change>, maxBytes: number): Readonly
   const parts: Array<Array<State.Change>> = []
   let bytes = Number.POSITIVE_INFINITY
   for (const change of changes) {
-    const more = Buffer.byteLength(JSON.stringify([change.table, change.key, change.value ?? null])) + 1
+    const more = bytesOf(change)
     if (bytes + more > maxBytes - overhead) {
       parts.push([])
       bytes = 0
@@ -263,8 +322,14 @@ const fromJson = (json: unknown): ReadonlyArray<State.Change> | undefined => {
 const isNumbered = (word: unknown): word is { readonly version: number; readonly changes: unknown } =>
   Predicate.hasProperty(word, "version") && Number.isSafeInteger(word.version) && Predicate.hasProperty(word, "changes")
 
-const isPart = (word: unknown): word is { readonly index: number; readonly of: number } =>
-  Predicate.hasProperty(word, "index") &&
-  Number.isSafeInteger(word.index) &&
-  Predicate.hasProperty(word, "of") &&
-  Number.isSafeInteger(word.of)
+const isPart = (word: unknown): word is { readonly part: number; readonly isLast: boolean } =>
+  Predicate.hasProperty(word, "part") &&
+  Number.isSafeInteger(word.part) &&
+  Predicate.hasProperty(word, "isLast") &&
+  Predicate.isBoolean(word.isLast)
+
+const isAsked = (word: unknown): word is Asked =>
+  Predicate.hasProperty(word, "version") &&
+  Number.isSafeInteger(word.version) &&
+  Predicate.hasProperty(word, "part") &&
+  Number.isSafeInteger(word.part)

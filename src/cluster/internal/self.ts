@@ -35,6 +35,11 @@ export class Self {
     return epoch === this.#epoch || this.#former.includes(epoch)
   }
 
+  /** What it was before it began anew. */
+  get former(): string | undefined {
+    return this.#former[0]
+  }
+
   get uptime(): number {
     return this.now() - this.#startedAt
   }

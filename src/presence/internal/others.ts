@@ -217,11 +217,16 @@ export const connect = Effect.fnUntraced(function* <E, U, M>(
     options.rooms.connect(others)
     others.begin(made, mail)
   }
-  const end = Effect.suspend(() => {
-    place.isOpen = false
-    if (others.end()) return Effect.void
+  const close = Effect.suspend(() => {
     if (places.get(name) === place) places.delete(name)
     return Scope.close(place.scope, Exit.void)
+  })
+  const end = Effect.suspend(() => {
+    place.isOpen = false
+    if (!others.end()) return close
+    // Nobody is left here to end the grace period of those that are told as lost.
+    peers.later(options.rooms.gracePeriod, () => Effect.runForkWith(context)(close))
+    return Effect.void
   })
   yield* Effect.acquireRelease(Effect.map(opened, begin), () => end)
   return others

@@ -193,6 +193,11 @@ export class Rooms<U, M> {
     return this.#room(identifier)
   }
 
+  /** How long a lost device stays, in milliseconds. */
+  get gracePeriod(): number {
+    return this.#options.limits.gracePeriod
+  }
+
   /** To be called when a room may have become empty. */
   removeIfEmpty(room: Room<U, M>): void {
     if (!room.isEmpty || this.#rooms.get(room.identifier) !== room) return

@@ -233,7 +233,9 @@ export const make = Effect.fnUntraced(function* (
 
   return {
     kind: driver.kind,
-    maxPayload: driver.maxPayload,
+    get maxPayload() {
+      return driver.maxPayload
+    },
     echo: driver.echo,
     ordered: driver.ordered,
     isLocal: driver.isLocal,
