@@ -10,19 +10,22 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { EventBus, type EventBusService } from "./EventBus.ts"
 import * as Bus from "./internal/bus/bus.ts"
+import * as Client from "./internal/bus/client.ts"
+import { configOf } from "./internal/nats/config.ts"
 import * as NatsDriver from "./internal/nats/driver.ts"
-import { configOf, type NatsOptions } from "./internal/nats/options.ts"
+import type { NatsOptions } from "./internal/nats/options.ts"
 
 /** Where NATS is, how it is used, and the times the bus keeps. */
 export interface Options extends NatsOptions, Bus.Options {}
 
 /**
- * Makes an event bus over NATS that lives as long as the scope. Options that cannot be right are a defect; a NATS that is
- * out of reach is not: the bus begins degraded and goes on trying.
+ * Makes an event bus over NATS that lives as long as the scope. Dies when the options cannot be right, or when the
+ * package `@nats-io/transport-node` is not installed. A NATS that is out of reach is no failure: the bus begins degraded
+ * and goes on trying.
  */
 export const make = (options: Options): Effect.Effect<EventBusService, never, Scope.Scope> =>
   Effect.flatMap(
-    Effect.promise(() => import("@nats-io/transport-node")),
+    Client.load("NatsBus", "@nats-io/transport-node", () => import("@nats-io/transport-node")),
     (nats) => Bus.make(NatsDriver.make(configOf(nats, options)), options)
   )
 

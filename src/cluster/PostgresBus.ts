@@ -12,19 +12,20 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { EventBus, type EventBusService } from "./EventBus.ts"
 import * as Bus from "./internal/bus/bus.ts"
+import * as Client from "./internal/bus/client.ts"
 import { configOf, type PostgresOptions } from "./internal/postgres/options.ts"
 
 /** Where PostgreSQL is, how it is used, and the times the bus keeps. */
 export interface Options extends PostgresOptions, Bus.Options {}
 
 /**
- * Makes an event bus over PostgreSQL that lives as long as the scope. Options that cannot be right are a defect; a
- * PostgreSQL that is out of reach is not: the bus begins degraded and goes on trying.
+ * Makes an event bus over PostgreSQL that lives as long as the scope. Dies when the options cannot be right, or when the
+ * package `@effect/sql-pg` is not installed. A PostgreSQL that is out of reach is no failure: the bus begins degraded and goes on
+ * trying.
  */
 export const make = (options: Options): Effect.Effect<EventBusService, never, Scope.Scope> =>
   Effect.flatMap(
-    // The driver needs the optional package.
-    Effect.promise(() => import("./internal/postgres/driver.ts")),
+    Client.load("PostgresBus", "@effect/sql-pg", () => import("./internal/postgres/driver.ts")),
     (driver) => Bus.make(driver.make(configOf(options)), options)
   )
 

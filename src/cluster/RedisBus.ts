@@ -11,19 +11,22 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { EventBus, type EventBusService } from "./EventBus.ts"
 import * as Bus from "./internal/bus/bus.ts"
-import { configOf, type RedisOptions } from "./internal/redis/options.ts"
+import * as Client from "./internal/bus/client.ts"
+import { configOf } from "./internal/redis/config.ts"
 import * as RedisDriver from "./internal/redis/driver.ts"
+import type { RedisOptions } from "./internal/redis/options.ts"
 
 /** Where Redis is, how it is used, and the times the bus keeps. */
 export interface Options extends RedisOptions, Bus.Options {}
 
 /**
- * Makes an event bus over Redis that lives as long as the scope. Options that cannot be right are a defect; a Redis that
- * is out of reach is not: the bus begins degraded and goes on trying.
+ * Makes an event bus over Redis that lives as long as the scope. Dies when the options cannot be right, or when the
+ * package `redis` is not installed. A Redis that is out of reach is no failure: the bus begins degraded and goes on
+ * trying.
  */
 export const make = (options: Options): Effect.Effect<EventBusService, never, Scope.Scope> =>
   Effect.flatMap(
-    Effect.promise(() => import("redis")),
+    Client.load("RedisBus", "redis", () => import("redis")),
     (redis) => Bus.make(RedisDriver.make(configOf(redis, options)), options)
   )
 

@@ -247,6 +247,23 @@ describe("PostgreSQL driver", () => {
     })
   )
 
+  it.live("where there can be no table, or no right to it, says how little a payload may have, and carries that", () =>
+    Effect.gen(function* () {
+      yield* admin("CREATE ROLE carol LOGIN PASSWORD 'carol'")
+      yield* admin("CREATE TABLE locked (id bigint, created_at timestamptz, body text)")
+      for (const table of ["nowhere", "locked"]) {
+        const options = { ...login(), username: "carol", password: Redacted.make("carol"), table }
+        const driver = PostgresDriver.make(configOf(options))
+        const link = yield* Link.open(driver)
+        assert.isBelow(driver.maxPayload, 8_000)
+        yield* link.subscribe(table)
+        const longest = "x".repeat(driver.maxPayload)
+        yield* link.publish(table, longest)
+        assert.deepStrictEqual(yield* link.hears(table, 1), [longest])
+      }
+    })
+  )
+
   it.live("one that cannot be published does not cost those beside it", () =>
     Effect.gen(function* () {
       yield* admin("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0").pipe(Effect.exit)

@@ -5,23 +5,8 @@ import type * as Nats from "@nats-io/transport-node"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { BusRefused, BusUnreachable, EventBusError } from "../../EventBusError.ts"
+import type { NatsConfig } from "./config.ts"
 import { Sockets } from "./sockets.ts"
-
-/** What a driver has to know of its NATS. */
-export interface NatsConfig {
-  /** The client library, loaded by whoever uses this bus. */
-  readonly nats: typeof Nats
-  readonly servers: ReadonlyArray<string>
-  /** Says who we are; reads secrets when it is called. */
-  readonly authenticator: Array<Nats.Authenticator>
-  readonly tls: Nats.TlsOptions | undefined
-  readonly name: string
-  /** The first token of every subject. */
-  readonly prefix: string
-  readonly echo: boolean
-  /** For one server; an attempt may come to several. */
-  readonly connectMillis: number
-}
 
 const connectionOptions = (config: NatsConfig): Nats.ConnectionOptions => ({
   servers: [...config.servers],

@@ -51,12 +51,21 @@ export class LargePayloads {
     this.#table = quote(table)
   }
 
+  /** Whether rows can be written and read. */
+  get isUsable(): boolean {
+    return this.#unusable === undefined
+  }
+
   /** Creates the table where it is not there. Where that is refused the bus works without large payloads. */
   prepare(): Effect.Effect<void, EventBusError> {
     const { command, query } = this.#session
-    const exists = Effect.map(
-      query("SELECT to_regclass($1) IS NOT NULL", [this.#table]),
-      (rows) => rows[0]?.[0] === true
+    const sql = `SELECT to_regclass($1) IS NOT NULL, ${["INSERT", "SELECT", "DELETE"]
+      .map((privilege) => `has_table_privilege(to_regclass($1), '${privilege}')`)
+      .join(" AND ")}`
+    const exists = Effect.flatMap(query(sql, [this.#table]), ([row]) =>
+      row?.[0] === true && row[1] !== true
+        ? Effect.fail(refused(`no right to write, read and delete in ${this.#table}`))
+        : Effect.succeed(row?.[0] === true)
     )
     const create = command(`CREATE UNLOGGED TABLE IF NOT EXISTS ${this.#table} (
       id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, created_at timestamptz NOT NULL DEFAULT now(), body text NOT NULL)`)

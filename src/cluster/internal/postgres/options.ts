@@ -12,7 +12,8 @@ import type { Address } from "./socket.ts"
 export interface PostgresOptions {
   /**
    * `postgres://host:port/database`, with `?sslmode=require` for TLS. With a user or a password in it, it must be
-   * `Redacted`. Other options say what the URL leaves open, and win over it.
+   * `Redacted`. Other options say what the URL leaves open, and win over it; without a URL they say it all, and the host
+   * is `localhost`.
    */
   readonly url?: string | Redacted.Redacted | undefined
   /** `localhost` by default; the folder of a Unix socket when it begins with a slash. */

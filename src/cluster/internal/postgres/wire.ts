@@ -9,6 +9,9 @@
 /** Bytes of a notification, at most: it has to be shorter than 8,000. */
 export const maxNotification = 7_999
 
+/** Bytes of a payload that fits into a notification whatever its number is. */
+export const maxInline = maxNotification - 16
+
 /** How the payload is carried: as it is or as JSON, here or in a row of the table. */
 type Letter = "t" | "j" | "T" | "J"
 

@@ -13,7 +13,7 @@ import type * as Redis from "redis"
 import type { EventBusError } from "../../EventBusError.ts"
 import type { Driver, DriverConnection, DriverEvents } from "../bus/driver.ts"
 import { channelOf } from "./channel.ts"
-import type { RedisConfig } from "./options.ts"
+import type { RedisConfig } from "./config.ts"
 import { toBusError, unreachable } from "./error.ts"
 
 /** Commands that may wait for their answers; publishing fails at once above it. The bus bounds their payloads. */
