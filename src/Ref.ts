@@ -7,6 +7,7 @@
  */
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
+import * as Inspectable from "effect/Inspectable"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
@@ -17,7 +18,23 @@ const EntityTypeId = "~effect-rooms/Ref/Entity"
 /**
  * Refers to one entity by its identifier; equal by entity and identifier.
  *
- * Usable as a key of `HashMap` and with `Equal.equals`. `JSON.stringify` writes the identifier.
+ * Compare with `Equal.equals`: two references to one entity are two objects, so `===`, `Map` and `Set` tell them apart.
+ * As a key use the reference in a `HashMap`, or its `identifier` in a `Map`. `JSON.stringify` writes the identifier;
+ * consoles and logs show `Room(general)`.
+ *
+ * @example
+ * ```ts
+ * import { Equal, HashMap } from "effect"
+ * import { Ref } from "effect-rooms"
+ *
+ * class Room extends Ref.Entity<Room>()("Room") {}
+ *
+ * const [one, other] = [Room.ref`general`, Room.ref`general`]
+ * console.log(one, one === other, Equal.equals(one, other)) // Room(general) false true
+ *
+ * const topics = HashMap.make([one, "anything"])
+ * console.log(HashMap.has(topics, other), new Map([[one.identifier, 1]]).has(other.identifier)) // true true
+ * ```
  */
 export interface Ref<in out E> extends Equal.Equal {
   readonly [TypeId]: { readonly _E: (_: E) => E }
@@ -107,13 +124,18 @@ const violation = (identifier: string): InvalidRef["reason"] | undefined => {
   return undefined
 }
 
+const variance = { _E: <E>(_: E): E => _ }
+
+/** There is one for every room a connection names: what they have in common is in the prototype. */
 class RefImpl<in out E> implements Ref<E> {
-  readonly [TypeId] = { _E: (_: E) => _ }
   readonly entity: string
   readonly identifier: string
   constructor(entity: string, identifier: string) {
     this.entity = entity
     this.identifier = identifier
+  }
+  get [TypeId](): Ref<E>[typeof TypeId] {
+    return variance
   }
   [Equal.symbol](that: Equal.Equal): boolean {
     return that instanceof RefImpl && that.entity === this.entity && that.identifier === this.identifier
@@ -126,6 +148,9 @@ class RefImpl<in out E> implements Ref<E> {
   }
   toJSON(): string {
     return this.identifier
+  }
+  [Inspectable.NodeInspectSymbol](): string {
+    return this.toString()
   }
 }
 

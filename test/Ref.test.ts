@@ -1,13 +1,17 @@
 import { assert, describe, expectTypeOf, it, vi } from "@effect/vitest"
 import { Channels, Ref } from "effect-rooms"
 import * as Arbitrary from "effect/Arbitrary"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
+import * as Formatter from "effect/Formatter"
 import * as Hash from "effect/Hash"
 import * as HashMap from "effect/HashMap"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { format, inspect } from "node:util"
 import { Room, User } from "./support/channels.ts"
 
 const decode = Schema.decodeUnknownExit(Room.ref.schema)
@@ -103,6 +107,35 @@ describe("J1: Room.ref", () => {
     class Again extends Ref.Entity<Again>()("Room") {}
     assert.isTrue(Equal.equals(Again.ref`a`, Room.ref`a`))
     assert.isTrue(Room.ref.is(Again.ref`a`))
+  })
+})
+
+describe("what is shown of a reference", () => {
+  const ref = Room.ref`a/1`
+
+  it("in the console and in logs is its entity and identifier, however deep it is", () => {
+    assert.strictEqual(inspect(ref), "Room(a/1)")
+    assert.strictEqual(inspect({ room: ref }), "{ room: Room(a/1) }")
+    assert.strictEqual(inspect([{ at: { the: { room: ref } } }], { depth: 2 }), "[ { at: { the: [Object] } } ]")
+    assert.strictEqual(inspect([{ at: { room: ref } }], { depth: 2 }), "[ { at: { room: Room(a/1) } } ]")
+    assert.strictEqual(inspect(new Map([[ref, 1]])), "Map(1) { Room(a/1) => 1 }")
+    assert.strictEqual(Formatter.format({ room: ref }), '{"room":Room(a/1)}')
+    assert.strictEqual(format("%s %O %j", ref, ref, ref), 'Room(a/1) Room(a/1) "a/1"')
+  })
+
+  it.effect("by Effect's own logger is the same", () =>
+    Effect.gen(function* () {
+      const lines: Array<unknown> = []
+      const logged = Effect.annotateLogs(Effect.log(ref, { ref }), { room: ref })
+      const logger = Logger.map(Logger.defaultLogger, () => undefined)
+      const into = { ...console, log: (...args: ReadonlyArray<unknown>) => void lines.push(format(...args)) }
+      yield* logged.pipe(Effect.provide(Logger.layer([logger])), Effect.provideService(Console.Console, into))
+      assert.match(String(lines[0]), /: Room\(a\/1\) \{ ref: Room\(a\/1\) \} \{ room: Room\(a\/1\) \}$/)
+    })
+  )
+
+  it("costs a reference nothing: it has its entity and identifier, and nothing else of its own", () => {
+    assert.deepStrictEqual(Reflect.ownKeys(ref), ["entity", "identifier"])
   })
 })
 

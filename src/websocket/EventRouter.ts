@@ -18,6 +18,7 @@ import type { Connection } from "../rooms/Connection.ts"
 import type { Authenticator } from "./Authenticator.ts"
 import * as Connections from "./Connections.ts"
 import { joinRefusals } from "./internal/metrics.ts"
+import { checkParameters } from "./internal/pathParameters.ts"
 import * as WebSocketRoute from "./WebSocketRoute.ts"
 
 /** Fails a request; the client gets it as the error of the reply. */
@@ -78,7 +79,7 @@ export interface EventRoute<out R = never> {
  * Handles an event on a path, which may have parameters such as `/chat/:room`.
  *
  * What the handler returns is the data of the reply. Its failure is the reply's error; a defect closes the connection
- * with 1011.
+ * with 1011. Throws a `TypeError` when `params` names a parameter the path does not have.
  */
 export const on = <Data, Params extends WebSocketRoute.Fields = {}, R = never>(
   event: string,
@@ -87,14 +88,17 @@ export const on = <Data, Params extends WebSocketRoute.Fields = {}, R = never>(
   handle: (
     request: EventRequest<WebSocketRoute.Decoded<Params>, Data>
   ) => Effect.Effect<Schema.Json | void, EventError, R>
-): EventRoute<R> => ({
-  event,
-  path,
-  decodeParams: Schema.decodeUnknownEffect(Schema.Struct(schemas.params ?? {})),
-  decodeData: Schema.decodeUnknownEffect(Schema.toCodecJson(schemas.data)),
-  // Called with what its own schemas have decoded.
-  handle
-})
+): EventRoute<R> => {
+  checkParameters(path, schemas.params)
+  return {
+    event,
+    path,
+    decodeParams: Schema.decodeUnknownEffect(Schema.Struct(schemas.params ?? {})),
+    decodeData: Schema.decodeUnknownEffect(Schema.toCodecJson(schemas.data)),
+    // Called with what its own schemas have decoded.
+    handle
+  }
+}
 
 /** The room of a path is its text without the slash in front. */
 class EventPath extends Ref.Entity<EventPath>()("EventPath") {}

@@ -17,6 +17,7 @@ import { Cursor } from "../internal/cursor.ts"
 import type { Ref } from "../Ref.ts"
 import { EventBody } from "./internal/eventBody.ts"
 import * as metrics from "./internal/metrics.ts"
+import { logUnsendable } from "./internal/unsendable.ts"
 import { Wires } from "./internal/wires.ts"
 import { Outbox } from "./Outbox.ts"
 import { RoomsServer } from "./RoomsServer.ts"
@@ -112,9 +113,9 @@ const wiresOf = Effect.fnUntraced(function* (server: RoomsServer["Service"]) {
     flusher: server.acceptor.flusher,
     encode: toText,
     frame: (text) => Buffer.from(text),
-    onFailure: (error) => {
+    onFailure: (error, feed) => {
       Metric.withAttributes(metrics.encodeFailures, { route: "events" }).updateUnsafe(1, context)
-      Effect.runForkWith(context)(Effect.logError("a message was published that cannot be sent", error))
+      Effect.runForkWith(context)(logUnsendable(error, "events", feed))
     },
     onDelivered: (kind, messages) =>
       Metric.withAttributes(metrics.deliveries, { route: "events", kind }).updateUnsafe(messages, context)

@@ -7,7 +7,8 @@
 export interface OriginPolicy {
   /**
    * Origins such as `"https://chat.example"`, compared as a whole: scheme, host and port. `"same-origin"` accepts a page
-   * that was loaded from the host and port the WebSocket is opened on. The default is `["same-origin"]`.
+   * that was loaded from the host and port the WebSocket is opened on. The default is `["same-origin"]`. A handshake
+   * from another gets 403 and is logged with its origin.
    */
   readonly origins?: ReadonlyArray<string> | undefined
   /** Accepts handshakes without an `Origin` header: every client that is no browser. False by default. */

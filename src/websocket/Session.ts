@@ -54,7 +54,11 @@ export interface Session<In, Out, Params, Query, Principal, Data = unknown> {
   readonly rooms: Effect.Effect<ReadonlyArray<AnyRef>>
   /**
    * Sends what is published to a key of a channel to the client, like `join` but without a membership. It is in effect
-   * when this returns. A slow client is closed or loses messages as the outbox says, and never waits for.
+   * when this returns. A slow client is closed or loses messages as the outbox says, and is never waited for.
+   *
+   * A key that is forwarded again, or a room that was joined, with the same `as` or both times without one, is not sent
+   * twice: it is sent until the last of their scopes has closed. Each other function sends everything once more, also
+   * one that was written in the handler and is therefore another each time.
    */
   readonly forward: <E, A, EO>(
     channel: Attachable<E, A, EO>,

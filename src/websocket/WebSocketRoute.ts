@@ -15,10 +15,12 @@ import type { AnyRef } from "../Ref.ts"
 import type { Authenticator } from "./Authenticator.ts"
 import type { Loss } from "./internal/backlog.ts"
 import * as Endpoint from "./internal/endpoint.ts"
+import { checkParameters } from "./internal/pathParameters.ts"
 import { CurrentSession } from "./internal/session.ts"
 import type { RoomsServer } from "./RoomsServer.ts"
 import type { InvalidMessage, Opening, Session } from "./Session.ts"
 
+export { ErrorReply } from "./ErrorReply.ts"
 export type { As, InvalidMessage, Opening, Session } from "./Session.ts"
 
 /** Schemas by name, for path parameters and query. Values arrive as strings, repeated query values as arrays. */
@@ -26,13 +28,19 @@ export type Fields = { readonly [name: string]: Schema.Codec<unknown, unknown> }
 
 /** What a route is made from. */
 export interface Options<In, Out, Params extends Fields, Query extends Fields, Principal, RA, Data> {
-  /** Schemas of the path parameters. A handshake that does not fit gets 400. */
+  /**
+   * Schemas of the path parameters, under the names they have in the route's own path. A handshake that does not fit
+   * gets 400, and the log says why at debug. What a prefix of the router has is read with `HttpRouter.params`.
+   */
   readonly params?: Params | undefined
-  /** Schemas of the query parameters. A handshake that does not fit gets 400. */
+  /** Schemas of the query parameters. A handshake that does not fit gets 400, and the log says why at debug. */
   readonly query?: Query | undefined
   /** The schema of messages from the client, in JSON. One that does not fit gets an error reply and is counted. */
   readonly incoming: Schema.Codec<In, unknown>
-  /** The schema of messages to the client, in JSON. */
+  /**
+   * The schema of messages to the client, in JSON. What `invalidReply` makes is sent besides and need not be one of
+   * them: a typed client decodes the union of both, by default with `ErrorReply`.
+   */
   readonly outgoing: Schema.Codec<Out, unknown>
   /** Names the principal before the upgrade, or refuses with 401 or 403. Without it everybody may connect. */
   readonly authenticate?: Authenticator<Principal, RA> | undefined
@@ -54,7 +62,10 @@ export interface Options<In, Out, Params extends Fields, Query extends Fields, P
   readonly gap?: ((gap: OutboxGap) => Out) | undefined
   /** Takes a token from the query as well, where it can end up in other people's logs. False by default. */
   readonly allowQueryToken?: boolean | undefined
-  /** The reply to a message that does not fit: any JSON; by default `{ "type": "error", "code", "message" }`. */
+  /**
+   * The reply to a message that does not fit: any JSON; by default an `ErrorReply`, which is
+   * `{ "type": "error", "code", "message" }`. To spare clients the union, answer the JSON of a message of `outgoing`.
+   */
   readonly invalidReply?: ((invalid: InvalidMessage) => Schema.Json) | undefined
 }
 
@@ -107,6 +118,7 @@ export type Requirements<RA, Handled> =
  * Describes a WebSocket route: its path, and the schemas of what goes over it.
  *
  * The path is a path of `HttpRouter`, with `:name` for parameters. It does nothing until `layer` gives it a handler.
+ * Throws a `TypeError` when `params` names a parameter the path does not have.
  */
 export const make = <
   In,
@@ -119,7 +131,10 @@ export const make = <
 >(
   path: HttpRouter.PathInput,
   options: Options<In, Out, Params, Query, Principal, RA, Data>
-): WebSocketRoute<In, Out, Params, Query, Principal, RA, Data> => ({ path, options })
+): WebSocketRoute<In, Out, Params, Query, Principal, RA, Data> => {
+  checkParameters(path, options.params)
+  return { path, options }
+}
 
 /**
  * Serves a route on the router, with a handler that runs once per connection.

@@ -148,7 +148,9 @@ export class NaiveServer {
     for (const [as, members] of this.#members.get(place)!) {
       const frame = frameOf(as === "negated" ? negated(line) : line)
       if (frame === undefined) continue
-      for (const [connection] of members) if (!left.includes(connection)) connection.write(frame)
+      // One that is there more than once is sent it once.
+      const reached = new Set(members.map(([connection]) => connection))
+      for (const connection of reached) if (!left.includes(connection)) connection.write(frame)
     }
   }
 

@@ -36,8 +36,8 @@ export class Seat {
   from: number
   /** Frames of this turn it is left out of, rising. */
   left: Array<number> | undefined
-  /** Another seat of the same connection. */
-  twin: Seat | undefined
+  /** How often the connection has joined and not left. */
+  uses: number
 
   constructor(batch: Batch<never>, outbox: Outbox, id: string, since: number, from: number) {
     this.batch = batch
@@ -46,7 +46,7 @@ export class Seat {
     this.since = since
     this.from = from
     this.left = undefined
-    this.twin = undefined
+    this.uses = 0
   }
 
   /** Puts what the connection has to get of this turn among its own runs. */
@@ -59,9 +59,8 @@ const none: ReadonlyArray<number> = []
 
 export class Batch<in A> implements Sink<A> {
   readonly #options: BatchOptions<A>
-  readonly #seats = new Set<Seat>()
-  /** By connection, its first seat. */
-  readonly #byId = new Map<string, Seat>()
+  /** By connection. */
+  readonly #seats = new Map<string, Seat>()
   /** The frames of this turn, if there are any. */
   #frames: Frames | undefined
   /** Those of a turn that is over, until they are given back. */
@@ -75,34 +74,33 @@ export class Batch<in A> implements Sink<A> {
     return this.#seats.size
   }
 
-  /** Gives a connection what is delivered from now on; what is returned takes it out. */
+  /**
+   * Gives a connection what is delivered from now on; what is returned takes it out. One that joins again is given
+   * nothing twice, and is in until it has left as often.
+   */
   join(outbox: Outbox, id: string): () => void {
+    const seat = this.#seats.get(id) ?? this.#sit(outbox, id)
+    seat.uses++
+    let isIn = true
+    return () => {
+      if (!isIn) return
+      isIn = false
+      if (--seat.uses === 0) this.#leave(seat)
+    }
+  }
+
+  #sit(outbox: Outbox, id: string): Seat {
     const seat = new Seat(this, outbox, id, this.#options.flusher.turn, this.#frames?.length ?? 0)
-    seat.twin = this.#byId.get(id)
-    this.#byId.set(id, seat)
-    this.#seats.add(seat)
+    this.#seats.set(id, seat)
     outbox.sit(seat, this.#options.everybody === true)
-    return () => this.#leave(seat)
+    return seat
   }
 
   /** What it has not been given yet of this turn is still its own. */
   #leave(seat: Seat): void {
-    if (!this.#seats.delete(seat)) return
+    this.#seats.delete(seat.id)
     seat.outbox.rise(seat)
-    this.#forget(seat)
     seat.handOver()
-  }
-
-  #forget(seat: Seat): void {
-    const first = this.#byId.get(seat.id)!
-    if (first === seat) {
-      if (seat.twin === undefined) this.#byId.delete(seat.id)
-      else this.#byId.set(seat.id, seat.twin)
-      return
-    }
-    let before = first
-    while (before.twin !== seat) before = before.twin!
-    before.twin = seat.twin
   }
 
   /** To be called by the seat alone. */
@@ -150,10 +148,10 @@ export class Batch<in A> implements Sink<A> {
   }
 
   #leaveOut(id: string, index: number): void {
-    for (let seat = this.#byId.get(id); seat !== undefined; seat = seat.twin) {
-      if (seat.left === undefined) seat.left = [index]
-      else seat.left.push(index)
-    }
+    const seat = this.#seats.get(id)
+    if (seat === undefined) return
+    if (seat.left === undefined) seat.left = [index]
+    else seat.left.push(index)
   }
 
   /** To be called by the flusher alone, at the end of the given turn. */
@@ -165,7 +163,7 @@ export class Batch<in A> implements Sink<A> {
     const everybody = this.#options.everybody === true
     const whole = [{ frames, from: 0, to: length }]
     let delivered = 0
-    for (const seat of this.#seats) {
+    for (const seat of this.#seats.values()) {
       const { left, outbox } = seat
       try {
         if (everybody || outbox.isMixed) {

@@ -30,7 +30,8 @@ import { defaultInvalidReply } from "./receiver.ts"
 import { makeFarDecoder } from "./remoteCodec.ts"
 import * as Services from "./services.ts"
 import * as SessionRunner from "./session.ts"
-import { Wires } from "./wires.ts"
+import { logUnsendable } from "./unsendable.ts"
+import { type Feed, Wires } from "./wires.ts"
 
 /** A route with its handler; what both require is provided by the router. */
 export interface Endpoint<In, Out, Params, Query, Principal, Data> {
@@ -125,14 +126,14 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
   const { overflow } = endpoint
   const gap = endpoint.gap ?? overflow?.gap
   const policy = overflow?.policy
-  const onFailure = (error: unknown) => {
+  const onFailure = (error: unknown, feed: Feed | undefined) => {
     failures.updateUnsafe(1, context)
-    Effect.runForkWith(context)(Effect.logError("a message was published that cannot be sent", error))
+    Effect.runForkWith(context)(logUnsendable(error, path, feed))
   }
   const wires: Wires<Out> = new Wires<Out>({
     flusher: server.acceptor.flusher,
     encode,
-    notice: gap && ((loss) => wires.encode(() => gap(loss))),
+    notice: gap && ((loss) => wires.encode(() => gap(loss), loss)),
     keyOf: policy && (typeof policy === "object" ? (message) => policy.latestBy(message()) : () => undefined),
     onFailure,
     onDelivered: (kind, messages) => deliveriesOf(kind).updateUnsafe(messages, context)
@@ -143,7 +144,7 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
       policy: typeof overflow.policy === "object" ? "latest" : overflow.policy,
       limits: server.limits,
       notice: (loss) => {
-        const text = wires.encode(() => overflow.gap(loss))
+        const text = wires.encode(() => overflow.gap(loss), loss)
         return text === undefined ? undefined : textFrame(text)
       },
       onDropped: (kind, messages) => dropsOf(kind).updateUnsafe(messages, context)
@@ -173,6 +174,7 @@ export const add = Effect.fnUntraced(function* <In, Out, Params, Query, Principa
     handle: endpoint.handle
   }
   const handshake = Handshake.handshake({
+    route: path,
     server,
     now: parts.now,
     decodeParams: Schema.decodeUnknownEffect(endpoint.params),

@@ -20,6 +20,8 @@ import { rejections } from "./metrics.ts"
 export class Refusal extends Schema.TaggedError<Refusal>()("Refusal", {
   status: Schema.Int,
   reason: Schema.String,
+  /** What the client is told besides. */
+  hint: Schema.optionalKey(Schema.String),
   headers: Schema.Record(Schema.String, Schema.String)
 }) {}
 
@@ -37,7 +39,43 @@ export const count = (reason: string): Effect.Effect<void> =>
 export const answer = (refusal: Refusal) =>
   Effect.as(
     count(refusal.reason),
-    HttpServerResponse.text(refusal.reason, { status: refusal.status, headers: refusal.headers })
+    HttpServerResponse.text(refusal.hint === undefined ? refusal.reason : `${refusal.reason}: ${refusal.hint}`, {
+      status: refusal.status,
+      headers: refusal.headers
+    })
+  )
+
+const foreignOrigin = new Refusal({
+  status: 403,
+  reason: "origin not allowed",
+  hint: "it is none of the server's option `origins`",
+  headers: {}
+})
+
+const noOrigin = new Refusal({
+  status: 403,
+  reason: "no origin",
+  hint: "clients that are no browsers need the server's option `allowNonBrowsers`",
+  headers: {}
+})
+
+/** So much of a header as belongs into a log: no control characters, and no more than this. */
+const printable = (header: string): string => header.slice(0, 128).replace(/[^ -~]/g, "?")
+
+/** Refuses for an origin, which is logged: the one who set the server up has to know why nobody gets in. */
+const refuseOrigin = (origin: string | undefined) => {
+  const [refusal, annotations] = origin === undefined ? [noOrigin, {}] : [foreignOrigin, { origin: printable(origin) }]
+  return Effect.andThen(
+    Effect.annotateLogs(Effect.logInfo(`a handshake was refused: ${refusal.reason}`), annotations),
+    refusal
+  )
+}
+
+/** Refuses for what does not fit its schema, whose words repeat no value. */
+const refuseMisfit = (reason: string) => (error: Schema.SchemaError) =>
+  Effect.andThen(
+    Effect.logDebug(`a handshake was refused: ${reason}, ${error.message.slice(0, 256).toWellFormed()}`),
+    refuse(400, reason)
   )
 
 const incoming = (request: HttpServerRequest.HttpServerRequest): Http.IncomingMessage =>
@@ -78,6 +116,8 @@ export interface Accepted<Params, Query, Principal> extends Identified<Params, Q
 }
 
 export interface HandshakeOptions<Params, Query, Principal, RA> {
+  /** The path of the route, for the log. */
+  readonly route: string
   readonly server: RoomsServer["Service"]
   /** Monotonic milliseconds. */
   readonly now: () => number
@@ -95,6 +135,7 @@ export const handshake = <Params, Query, Principal, RA>({
   decodeParams,
   decodeQuery,
   now,
+  route,
   server,
   user
 }: HandshakeOptions<Params, Query, Principal, RA>) =>
@@ -112,13 +153,15 @@ export const handshake = <Params, Query, Principal, RA>({
     const full = crowded(server, address, undefined)
     if (full !== undefined) return yield* full
     if (!server.originAllowed(request.headers.origin, request.headers.host)) {
-      return yield* refuse(403, "origin not allowed")
+      return yield* refuseOrigin(request.headers.origin)
     }
-    const params = yield* Effect.catch(Effect.flatMap(HttpRouter.params, decodeParams), () =>
-      refuse(400, "invalid path parameters")
+    const params = yield* Effect.catch(
+      Effect.flatMap(HttpRouter.params, decodeParams),
+      refuseMisfit("invalid path parameters")
     )
-    const query = yield* Effect.catch(Effect.flatMap(HttpServerRequest.ParsedSearchParams, decodeQuery), () =>
-      refuse(400, "invalid query parameters")
+    const query = yield* Effect.catch(
+      Effect.flatMap(HttpServerRequest.ParsedSearchParams, decodeQuery),
+      refuseMisfit("invalid query parameters")
     )
     const principal =
       authenticate === undefined
@@ -128,6 +171,7 @@ export const handshake = <Params, Query, Principal, RA>({
           )
     return { request, address, params, query, principal, user: user(principal) }
   }).pipe(
+    Effect.annotateLogs({ route }),
     Effect.timeoutOrElse({
       duration: server.limits.acceptTimeout,
       orElse: () => refuse(503, "accepting took too long", { "retry-after": "1" })

@@ -3,6 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as CloseCode from "../CloseCode.ts"
+import type { ErrorReply } from "../ErrorReply.ts"
 import type { Limits } from "../Limits.ts"
 import type { InvalidMessage } from "../Session.ts"
 import type { Decoded } from "./codec.ts"
@@ -109,4 +110,4 @@ export class Receiver<In> {
 }
 
 /** The reply of a route that names no other. */
-export const defaultInvalidReply = ({ code, message }: InvalidMessage): unknown => ({ type: "error", code, message })
+export const defaultInvalidReply = ({ code, message }: InvalidMessage): ErrorReply => ({ type: "error", code, message })

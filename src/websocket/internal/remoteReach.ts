@@ -13,6 +13,7 @@ import type { Address, Directory, Entry } from "./directory.ts"
 import { encodeFailures } from "./metrics.ts"
 import type { Remote } from "./remote.ts"
 import type { Far } from "./remoteIndex.ts"
+import { logUnsendable } from "./unsendable.ts"
 
 /** A route, as it is known on every node. */
 export interface Target<Out> {
@@ -128,7 +129,7 @@ export class Reach<Out> {
     return Effect.catchDefect(
       Effect.sync((): string | undefined => this.#encode(message, target)),
       (error) =>
-        Effect.logError("a message was published that cannot be sent", error).pipe(
+        logUnsendable(error, target.path).pipe(
           Effect.andThen(Metric.update(Metric.withAttributes(encodeFailures, { route: target.path }), 1)),
           Effect.as(undefined)
         )

@@ -16,7 +16,7 @@ export class Rooms<Out> {
   readonly #connection: Connection
   readonly #outbox: Outbox
   readonly #wires: Wires<Out>
-  /** One for each time, since the same key can be forwarded twice. */
+  /** One for each time, since the same key can be forwarded twice; the batch sends its messages once. */
   #places: Array<{ readonly ref: AnyRef }> = []
 
   constructor(connection: Connection, outbox: Outbox, wires: Wires<Out>) {

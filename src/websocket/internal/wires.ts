@@ -6,6 +6,12 @@ import type { Loss } from "./backlog.ts"
 import { Batch } from "./batch.ts"
 import type { Flusher } from "./flusher.ts"
 
+/** A room or key of a channel, and the kind that channel has in metrics. */
+export interface Feed {
+  readonly kind: string
+  readonly room: string
+}
+
 export interface WiresOptions<Out> {
   readonly flusher: Flusher
   readonly encode: (message: Out) => string
@@ -16,7 +22,7 @@ export interface WiresOptions<Out> {
   /** The text that tells that messages of another node are missing; where there is none nobody is told. */
   readonly notice?: ((loss: Loss) => string | undefined) | undefined
   /** Code of the application threw: a message could not be encoded, which nobody gets for that, or it has no key. */
-  readonly onFailure: (error: unknown) => void
+  readonly onFailure: (error: unknown, feed: Feed | undefined) => void
   /** Counts messages of a kind of channel handed to connections. */
   readonly onDelivered: (kind: string, messages: number) => void
 }
@@ -46,11 +52,11 @@ export class Wires<in Out> {
   }
 
   /** The text of a message; undefined, and reported, when it cannot be made. */
-  encode(message: () => Out): string | undefined {
+  encode(message: () => Out, feed?: Feed): string | undefined {
     try {
       return this.#options.encode(message())
     } catch (error) {
-      this.#options.onFailure(error)
+      this.#options.onFailure(error, feed)
       return undefined
     }
   }
@@ -59,14 +65,15 @@ export class Wires<in Out> {
     const { flusher, frame, keyOf, notice, onDelivered, onFailure } = this.#options
     return {
       open: (kind, room) => {
-        const feed = { kind, room }
+        const feed: Feed = { kind, room }
+        const failed = (error: unknown) => onFailure(error, feed)
         return new Batch<A>({
           flusher,
           everybody: room === everybody,
           frame,
-          encode: (message) => this.encode(() => as(message)),
+          encode: (message) => this.encode(() => as(message), feed),
           markOf:
-            keyOf && ((message, seq) => ({ feed, seq, key: orUndefined(() => keyOf(() => as(message)), onFailure) })),
+            keyOf && ((message, seq) => ({ feed, seq, key: orUndefined(() => keyOf(() => as(message)), failed) })),
           noticeOf: notice && ((missed, seq) => notice({ ...feed, from: seq, to: seq, missed, reason: "network" })),
           onDelivered: (messages) => onDelivered(kind, messages)
         })
