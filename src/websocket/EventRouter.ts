@@ -202,7 +202,8 @@ export interface Options<Principal, RA> {
  * Serves event routes on one WebSocket path.
  *
  * Requests of one connection are handled one after the other. A request nobody handles, or whose data does not fit, gets
- * an error reply: `not_found` or `invalid_data`. Rooms are per node and in memory.
+ * an error reply: `not_found` or `invalid_data`. Its `rooms` are in memory and those of this node; what is broadcast reaches
+ * the connections of all nodes.
  *
  * @example
  * ```ts
