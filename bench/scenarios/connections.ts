@@ -78,8 +78,8 @@ const start = async (row: string) => {
     if (opened.joined < count) throw new Error(`${row}: ${opened.failures[0]}`)
     return opened
   }
-  const churn = (warmUpMillis: number, millis: number) =>
-    generator.ask({ kind: "churn", clients: churning, warmUpMillis, millis })
+  const churn = (before: number, millis: number) =>
+    generator.ask({ kind: "churn", clients: churning, warmUpMillis: before, millis })
   const end = async () => {
     await generator[Symbol.asyncDispose]()
     await server[Symbol.asyncDispose]()
