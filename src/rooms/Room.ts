@@ -19,6 +19,27 @@ export interface Membership<E, Data> extends Disposable {
   readonly member: Member<Data>
   /** Gives the place back. False when it was no longer held; a later join of the same member is not touched. */
   readonly leave: () => boolean
+  /**
+   * Waits until the place is no longer held, and answers why; at once where that is so already.
+   *
+   * With the reason `onLeave` is told, or one it is not told: `"replaced"` where the member has joined again, which
+   * holds the place from then on, `"its body failed"` where the room's handlers failed for good, `"the server stops"`.
+   * What follows it runs after the step in which the place was lost.
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import type { Room } from "effect-rooms"
+   *
+   * // Works until the member is out, also where somebody else takes it out.
+   * export const whileIn = <E, Data>(membership: Room.Membership<E, Data>, work: Effect.Effect<void>) =>
+   *   Effect.flatMap(
+   *     Effect.raceFirst(Effect.as(work, "done"), membership.ended),
+   *     (reason) => (reason === "removed" ? Effect.logInfo("taken out") : Effect.void)
+   *   )
+   * ```
+   */
+  readonly ended: Effect.Effect<string>
 }
 
 /** Options of a single publish on behalf of a member. */
@@ -50,10 +71,22 @@ export interface PublishRequest<E, Ev extends Events> {
   readonly message: RoomEvent<Ev>
 }
 
-/** Handlers of a live room. They run one at a time, in arrival order; one that dies is logged and counted. */
+/** Handlers of a live room, one at a time and in arrival order; one that dies is logged with the room, and counted. */
 export interface Handlers<E, Ev extends Events, Data> {
+  /**
+   * A member has come. One that joins again while it is in has new data and no second place: this is not called, and
+   * `members` has the new data from then on, as `onLeave` will.
+   */
   readonly onJoin?: ((member: Member<Data>) => Effect.Effect<void>) | undefined
-  /** The reason is `"left"`, `"gone"` for a member whose connection ended, or that of `close`. */
+  /**
+   * A member is out. The reason is
+   *
+   * - `"left"`: it gave its place back, or the scope it joined in closed;
+   * - `"gone"`: its connection ended;
+   * - `"removed"`, or what the caller said: it was taken out, by `leave` or `leaveAll` of the rooms or by that of
+   *   `Connections`;
+   * - what the caller of `close` said.
+   */
   readonly onLeave?: ((member: Member<Data>, reason: string) => Effect.Effect<void>) | undefined
   /** What members publish. Without it, it is broadcast to the others. */
   readonly onMessage?: ((request: PublishRequest<E, Ev>) => Effect.Effect<void>) | undefined
@@ -81,14 +114,25 @@ export interface Room<E, Ev extends Events, Data> {
   readonly name: string
   /**
    * Joins until the scope closes. Fails with `RoomError`: the policy refused, the room is full, busy or closed, the
-   * member is gone or joins too much, or the cluster's bus refused; then nothing stays behind. A member that joins again gets its new data and no
-   * second place. A member is sent nothing by itself: it subscribes, or joins through the `join` of its session.
+   * member is gone or joins too much, or the cluster's bus refused; then nothing stays behind. A member is sent nothing
+   * by itself: it subscribes, or joins through the `join` of its session.
+   *
+   * A member that joins again while it is in gets its new data and no second place: policies are asked, `onJoin` is not
+   * called, and the membership it had so far has ended as `"replaced"`.
    */
   readonly join: (data: Data, options?: JoinOptions<Ev>) => Effect.Effect<Membership<E, Data>, RoomError, Scope.Scope>
   /** Joins until the caller leaves or disposes the membership; for code outside of scopes. */
   readonly open: (data: Data, options?: JoinOptions<Ev>) => Effect.Effect<Membership<E, Data>, RoomError>
-  /** Takes a member out. False when it was not in. */
-  readonly leave: (member: Receiver) => Effect.Effect<boolean>
+  /**
+   * Takes a member out, for a reason that `onLeave` and `Membership.ended` are told; `"removed"` by default. False when
+   * it was not in.
+   *
+   * One of another node, as far as this one knows (see `everyone`), is taken out there a moment later: true then says
+   * that its node was asked, once, which does nothing where the member has left by itself or the node is not reached. A
+   * member of this and of other nodes is taken out here only. One that `everyone` has listed is taken out of the room
+   * on its own node.
+   */
+  readonly leave: (member: Receiver | ClusterMember<unknown>, reason?: string) => Effect.Effect<boolean>
   /** The members on this node, in the order of their joins. */
   readonly members: Effect.Effect<ReadonlyArray<Member<Data>>>
   /** The number of members on this node. */
@@ -135,6 +179,11 @@ export interface Room<E, Ev extends Events, Data> {
       options?: O
     ): Effect.Effect<Subscription<RoomEvent<Ev>, ReadError<O>>, never, Scope.Scope>
   }
-  /** Takes every member out, ends the actor when its mailbox is empty, and refuses joins until then. */
+  /**
+   * Takes every member of this node out, ends the actor when its mailbox is empty, and refuses joins until then.
+   *
+   * Other nodes are not touched: they have members and an actor of their own. To close a room on all of them, tell them
+   * by a channel that each listens to.
+   */
   readonly close: (reason: string) => Effect.Effect<void>
 }

@@ -22,8 +22,6 @@ export interface RoomApi<E, Ev extends Events, Data> {
   readonly events: Ev
   /** What is known of a member, beside when it joined. */
   readonly member: Schema.Codec<Data, unknown>
-  /** Whether clients may join by themselves, or only code of the server lets them in. */
-  readonly join: "client" | "server"
 }
 
 /**
@@ -49,9 +47,8 @@ export const make = <E, const Ev extends Events, Data>(
     readonly key: AnyEntity<E>
     readonly events: Ev
     readonly member: Schema.Codec<Data, unknown>
-    readonly join?: "client" | "server" | undefined
   }
-): RoomApi<E, Ev, Data> => ({ name, ...options, join: options.join ?? "server" })
+): RoomApi<E, Ev, Data> => ({ name, ...options })
 
 /** The schema of a room's events, as they travel. */
 export const eventSchema = <Ev extends Events>(events: Ev): Schema.Codec<RoomEvent<Ev>, unknown> =>

@@ -22,6 +22,7 @@ export interface RoomKind {
     data: unknown,
     how: <E, Ev extends Events, Data>(room: Room<E, Ev, Data>, data: Data) => Effect.Effect<A, RoomError>
   ) => Effect.Effect<A, RoomError>
+  /** Takes a member of this node out of a room. */
   readonly leave: (identifier: string, member: Receiver) => Effect.Effect<boolean>
 }
 
@@ -33,7 +34,8 @@ const refused = (detail: string): Effect.Effect<never, RoomError> =>
 /** The way into rooms that are described by an api. */
 export const make = <E, Ev extends Events, Data>(
   api: RoomApi<E, Ev, Data>,
-  get: (ref: Ref<E>) => Room<E, Ev, Data>
+  get: (ref: Ref<E>) => Room<E, Ev, Data>,
+  leave: (identifier: string, member: string, reason: string) => boolean
 ): RoomKind => {
   const decodeRef = Schema.decodeUnknownExit(api.key.ref.schema)
   const decodeData = Schema.decodeUnknownExit(Schema.toCodecJson(api.member))
@@ -44,10 +46,7 @@ export const make = <E, Ev extends Events, Data>(
       if (Exit.isFailure(decoded)) return refused(`the data of the member does not fit the schema of ${api.name} rooms`)
       return how(get(ref.value), decoded.value)
     },
-    leave: (identifier, member) => {
-      const ref = decodeRef(identifier)
-      return Exit.isFailure(ref) ? Effect.succeed(false) : get(ref.value).leave(member)
-    }
+    leave: (identifier, { id }) => Effect.sync(() => leave(identifier, id, "removed"))
   }
 }
 

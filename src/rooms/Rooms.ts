@@ -32,10 +32,13 @@ export interface Rooms<E, Ev extends Events, Data> extends Attachable<E, RoomEve
   /** Capacity and handlers are those of this node; other nodes have their own. */
   readonly perNode: true
   readonly get: (ref: Ref<E>) => Room<E, Ev, Data>
-  /** The rooms a member is in. */
+  /** The rooms a member is in on this node. */
   readonly roomsOf: (member: Receiver) => Effect.Effect<ReadonlyArray<Ref<E>>>
-  /** Takes a member out of all rooms; answers of how many. */
-  readonly leaveAll: (member: Receiver) => Effect.Effect<number>
+  /**
+   * Takes a member out of all rooms it is in on this node, for a reason that is `"removed"` by default; answers of how
+   * many. Rooms on other nodes are not touched.
+   */
+  readonly leaveAll: (member: Receiver, reason?: string) => Effect.Effect<number>
   /** The rooms with members on this node, and their sizes. */
   readonly list: Effect.Effect<ReadonlyArray<{ readonly ref: Ref<E>; readonly size: number }>>
   /** The rooms with members on whatever node, and how many they have on all; answers like `Room.count`. */
@@ -66,14 +69,19 @@ export interface Options<E, Ev extends Events, Data, RP = never> {
   readonly mailboxCapacity?: number | undefined
   /** How long an empty room keeps its actor; a minute by default. */
   readonly maxIdleTime?: Duration.Input | undefined
-  /** When a body that died runs again; by default after 100 ms, doubling up to 10 s, for ever. */
+  /**
+   * When a body that died, or whose handler did, runs again; by default after 100 ms, doubling up to 10 s, for ever. A
+   * body that fails five times before it has ever run through is given up whatever this says: the joins that wait fail
+   * with `RoomClosed`, and the next join begins anew. So is one that fails five times in a row when its room is closed.
+   */
   readonly defectRetryPolicy?: Schedule.Schedule<unknown> | undefined
 }
 
 /**
  * Runs once per live room, in the room's scope; state lives in its closure.
  *
- * It must not join its own room: joins wait for it. Its handlers may.
+ * Joins wait for it, for as long as it takes. So it must not join its own room, which it dies of, nor wait for a fiber
+ * that does; its handlers may. What dies is logged with the room, and counted; see `defectRetryPolicy`.
  */
 export type Body<E, Ev extends Events, Data, R> = (
   room: Room<E, Ev, Data>
@@ -150,8 +158,9 @@ export const make = Effect.fnUntraced(function* <E, Ev extends Events, Data, RP 
   const get = (ref: Ref<E>): Room<E, Ev, Data> => makeRoom(parts, ref)
   const refOf = (identifier: string): Ref<E> => api.key.ref.make(identifier)
   const { members } = kind
+  const kinds = RoomKinds.make(api, get, (identifier, member, reason) => members.leave(identifier, member, reason))
   // The last to begin, the first to end: nobody is told of members one by one when all of them go.
-  if (peers !== undefined && (yield* RoomKinds.add(peers, api.name, RoomKinds.make(api, get)))) {
+  if (peers !== undefined && (yield* RoomKinds.add(peers, api.name, kinds))) {
     yield* roster.share(peers)
   }
   return {
@@ -160,8 +169,8 @@ export const make = Effect.fnUntraced(function* <E, Ev extends Events, Data, RP 
     reserve: channel.reserve,
     get,
     roomsOf: (member) => Effect.sync(() => members.roomsOf(member.id).map(refOf)),
-    leaveAll: (member) =>
-      Effect.sync(() => members.roomsOf(member.id).filter((room) => members.leave(room, member.id, "left")).length),
+    leaveAll: ({ id }, reason = "removed") =>
+      Effect.sync(() => members.roomsOf(id).filter((room) => members.leave(room, id, reason)).length),
     list: Effect.sync(() => members.rooms.map(([identifier, size]) => ({ ref: refOf(identifier), size }))),
     listAll: Effect.sync(() => roster.rooms.map(([identifier, size]) => ({ ref: refOf(identifier), members: size }))),
     actors: Effect.sync(() => kind.actorCount)

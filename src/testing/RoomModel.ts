@@ -58,8 +58,8 @@ export const commands = <E, Ev extends Events, Data, R>(
  */
 export const run = <E, Ev extends Events, Data, R = never>(
   rooms: Rooms<E, Ev, Data>,
-  spec: RoomSpec<E, Ev, Data, R>,
-  list: ReadonlyArray<Command<Ev, Data>>
+  spec: RoomSpec<E, Ev, NoInfer<Data>, R>,
+  list: ReadonlyArray<Command<Ev, NoInfer<Data>>>
 ): Effect.Effect<void, RoomModelError, R> => Effect.suspend(() => play(rooms, spec, list, makeFixture()))
 
 /**
@@ -93,7 +93,7 @@ export const run = <E, Ev extends Events, Data, R = never>(
 export const check = <E, Ev extends Events, Data, ROut, LE = never, RIn = never>(
   rooms: Effect.Effect<Rooms<E, Ev, Data>, never, NoInfer<ROut> | Scope.Scope>,
   layer: Layer.Layer<ROut, LE, RIn>,
-  spec: RoomSpec<E, Ev, Data, NoInfer<ROut>>,
+  spec: RoomSpec<E, Ev, NoInfer<Data>, NoInfer<ROut>>,
   { maxLength = defaultLength, ...options }: CheckOptions = {}
 ): Effect.Effect<void, RoomModelError | LE, RIn> => {
   const once = (list: ReadonlyArray<Command<Ev, Data>>) => {

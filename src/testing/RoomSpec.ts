@@ -26,7 +26,7 @@ export interface ModelRoom<Ev extends Events, Data> {
     data: Ev[Name]["Type"],
     options?: PublishOptions
   ) => void
-  readonly leave: (member: Receiver) => boolean
+  readonly leave: (member: Receiver, reason?: string) => boolean
   readonly close: (reason: string) => void
 }
 

@@ -153,6 +153,29 @@ describe("SEC16: what another node says of members", () => {
     )
   )
 
+  it.effect("is not done where it is not understood, and does not go on to a third node", () =>
+    watched((log) =>
+      Effect.gen(function* () {
+        const nodes = new FakeNodes()
+        const rooms = yield* on(nodes, "a", Rooms.make(BoardApi))
+        const room = rooms.get(red)
+        yield* room.open("own", somebody("alice"))
+        nodes.say("c", "rooms/board", [['["red","bob"]', [1, "c's"]]])
+        const write = (letter: Schema.Json) => nodes.write("b", "a", "rooms/board", letter)
+        write("nonsense")
+        write({ _tag: "Leave", room: "red", member: 7, reason: "removed" })
+        write({ _tag: "Close", room: "red", reason: "removed" })
+        assert.deepStrictEqual([yield* failures("malformed"), log.length], [3, 1])
+        const leave = (name: string, member: string) => write({ _tag: "Leave", room: name, member, reason: "removed" })
+        leave("__proto__", "alice")
+        leave("red", "bob")
+        assert.deepStrictEqual([yield* room.size, (yield* room.count).members, nodes.letters.length], [1, 2, 5])
+        leave("red", "alice")
+        assert.strictEqual(yield* room.size, 0)
+      })
+    )
+  )
+
   it.effect("does not touch the members of this node or of a third", () =>
     Effect.gen(function* () {
       const nodes = new FakeNodes()
@@ -234,6 +257,7 @@ describe("two kinds of rooms of one name on one node", () => {
         yield* second.get(red).open("data", somebody("bob"))
         assert.strictEqual((yield* other.get(red).count).members, 1)
         assert.strictEqual((yield* second.get(red).count).members, 1)
+        assert.isFalse(yield* second.get(red).leave({ id: "alice" }))
         yield* Scope.close(scope, Exit.void)
         assert.strictEqual((yield* other.get(red).count).members, 0)
         const third = yield* on(nodes, "a", Rooms.make(BoardApi))

@@ -19,7 +19,7 @@ import {
   somebody,
   untilDown
 } from "../support/boardNodes.ts"
-import { BoardApi } from "../support/rooms.ts"
+import { begin, BoardApi } from "../support/rooms.ts"
 import { inVirtualTime } from "../support/virtual.ts"
 
 /** A test in virtual time, which runs on until everything is closed. */
@@ -171,6 +171,88 @@ describe("TRAP22: members of rooms over nodes", () => {
   )
 })
 
+describe("a member of another node", () => {
+  over("is taken out there, whose handlers and which itself are told why; others stay", () =>
+    Effect.gen(function* () {
+      const told: Array<string> = []
+      const { network, nodes } = yield* boardNodes(["a"])
+      const [a] = nodes as [(typeof nodes)[0]]
+      const b = yield* boardNode(
+        network,
+        "b",
+        Rooms.make(BoardApi, {}, ({ name }) =>
+          Effect.succeed({
+            onLeave: ({ id }, reason) => Effect.sync(() => void told.push(`${name}: -${id} ${reason}`))
+          })
+        )
+      )
+      const membership = yield* b.room.open("data", somebody("alice"))
+      yield* b.room.open("data", somebody("bob"))
+      yield* b.rooms.get(blue).open("data", somebody("alice"))
+      yield* settled
+      assert.isFalse(yield* a.room.leave({ id: "carol" }), "nobody knows her")
+      assert.isFalse(yield* a.rooms.get(blue).leave({ id: "bob" }), "he is in another room")
+      const ended = yield* begin(membership.ended)
+      assert.isTrue(yield* a.room.leave({ id: "alice" }, "banned"))
+      yield* settled
+      assert.strictEqual(yield* Fiber.join(ended), "banned")
+      assert.deepStrictEqual(told, ["red: -alice banned"])
+      assert.deepStrictEqual(yield* namesOf(a.room, [a, b]), ["b bob data"])
+      assert.strictEqual(yield* countOf(a.rooms.get(blue)), 1)
+      assert.isFalse(yield* a.room.leave({ id: "alice" }), "she is out")
+    })
+  )
+
+  over("and of this one is taken out here, and there by what everyone has listed", () =>
+    Effect.gen(function* () {
+      const { nodes } = yield* boardNodes(["a", "b", "c"])
+      const [a, b, c] = nodes as [(typeof nodes)[0], (typeof nodes)[0], (typeof nodes)[0]]
+      yield* Effect.forEach(nodes, ({ name, room }) => room.open(`on ${name}`, somebody("alice")))
+      yield* settled
+      const listed = (yield* a.room.everyone).find(({ node }) => node === b.epoch)!
+      assert.isTrue(yield* a.room.leave(listed))
+      yield* settled
+      assert.deepStrictEqual(yield* namesOf(a.room, nodes), ["a alice on a", "c alice on c"])
+      assert.isFalse(yield* a.room.leave(listed), "those of other nodes are not meant")
+      const here = (yield* c.room.everyone).find(({ node }) => node === c.epoch)!
+      assert.isTrue(yield* c.room.leave(here))
+      assert.strictEqual(yield* c.room.size, 0)
+      yield* settled
+      assert.deepStrictEqual(yield* namesOf(a.room, nodes), ["a alice on a"])
+    })
+  )
+
+  over("stays where its room is closed or its rooms are left on this one", () =>
+    Effect.gen(function* () {
+      const { nodes } = yield* boardNodes(["a", "b"])
+      const [a, b] = nodes as [(typeof nodes)[0], (typeof nodes)[0]]
+      yield* b.room.open("data", somebody("alice"))
+      yield* settled
+      yield* a.room.close("over")
+      assert.strictEqual(yield* a.rooms.leaveAll({ id: "alice" }), 0)
+      yield* settled
+      assert.strictEqual(yield* b.room.size, 1)
+    })
+  )
+
+  over("that has left meanwhile, or is not reached, is no trouble", () =>
+    Effect.gen(function* () {
+      const { network, nodes } = yield* boardNodes(["a", "b"])
+      const [a, b] = nodes as [(typeof nodes)[0], (typeof nodes)[0]]
+      const membership = yield* b.room.open("data", somebody("alice"))
+      yield* b.room.open("data", somebody("bob"))
+      yield* settled
+      membership.leave()
+      assert.isTrue(yield* a.room.leave({ id: "alice" }), "nobody here knows yet")
+      yield* settled
+      yield* network.crashNode("b")
+      assert.isTrue(yield* a.room.leave({ id: "bob" }))
+      yield* untilDown
+      assert.isFalse(yield* a.room.leave({ id: "bob" }))
+    })
+  )
+})
+
 describe("counts of a room that are followed", () => {
   over("come at once and then once per 100 milliseconds in which they have changed", () =>
     Effect.gen(function* () {
@@ -255,6 +337,7 @@ describe("a node that is alone", () => {
         assert.deepStrictEqual([count.members, count.staleNodes], [1, []])
         assert.isTrue(DateTime.Equivalence(count.asOf, yield* DateTime.now))
         const [alice] = yield* room.everyone
+        assert.isFalse(yield* room.leave({ id: "bob" }))
         assert.deepStrictEqual([alice!.id, alice!.data, alice!.node], ["alice", "data", "local"])
         assert.deepStrictEqual(
           (yield* rooms.listAll).map(({ members, ref }) => [ref.identifier, members]),
@@ -262,6 +345,7 @@ describe("a node that is alone", () => {
         )
         yield* settled
         assert.deepStrictEqual(counts.seen, [0, 1])
+        assert.isTrue(yield* room.leave(alice!))
       })
     )
   )

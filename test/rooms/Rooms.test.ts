@@ -278,6 +278,8 @@ describe("types", () => {
     class Thing extends Ref.Entity<Thing>()("Thing") {}
     const things = RoomApi.make("thing", { key: Thing, events: { moved: Schema.Int }, member: Schema.Int })
     expectTypeOf(things).toEqualTypeOf<RoomApi.RoomApi<Thing, { readonly moved: typeof Schema.Int }, number>>()
-    assert.strictEqual(things.join, "server")
+    assert.deepStrictEqual(Object.keys(things), ["name", "key", "events", "member"])
+    // @ts-expect-error who may join is for `canJoin` to say
+    RoomApi.make("thing", { key: Thing, events: {}, member: Schema.Int, join: "client" })
   })
 })

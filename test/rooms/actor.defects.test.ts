@@ -66,7 +66,10 @@ describe("BUG24, P20: a handler that dies", () => {
             // By default the body runs again after 100 ms.
             yield* TestClock.adjust("1 millis")
             yield* Fiber.join(flushed)
-            assert.deepStrictEqual([yield* defects, bodies, log], [1, 2, ["a handler of a board room died"]])
+            assert.deepStrictEqual(
+              [yield* defects, bodies, log],
+              [1, 2, ["a handler of room general of kind board died"]]
+            )
             const all = ["+bob y", "+alice x", "+carol z", "-carol left", "alice: die"]
             const lost = { onJoin: "+alice x", onLeave: "-carol left", onMessage: "alice: die" }[handler]
             assert.deepStrictEqual(

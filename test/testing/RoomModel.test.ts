@@ -2,14 +2,15 @@
  * Rooms as they should be pass their model, also rooms that do much by themselves; what a check says when one fails.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Rooms } from "effect-rooms"
+import { RoomApi, Rooms } from "effect-rooms"
 import { RoomModel } from "effect-rooms/testing"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
-import { BoardApi, type BoardRooms, type Place } from "../support/rooms.ts"
+import * as Schema from "effect/Schema"
+import { BoardApi, type BoardRooms, Place } from "../support/rooms.ts"
 
 const said = (data: string) => ({ event: "said", data }) as const
 const spec = {
@@ -19,6 +20,13 @@ const spec = {
   capacity: 2
 }
 const options = { capacity: 2 }
+
+const Role = Schema.Literals(["host", "guest"])
+const CrewApi = RoomApi.make("crew", {
+  key: Place,
+  events: { promoted: Role },
+  member: Schema.Struct({ name: Schema.String, role: Role })
+})
 
 /** What a check that must fail says; the same each time. */
 const failure = <E>(check: Effect.Effect<void, E>): Effect.Effect<RoomModel.RoomModelError> =>
@@ -93,6 +101,27 @@ describe("rooms that pass", () => {
       canPublish: ({ message }) => message.data !== "bye"
     })
   })
+
+  it.effect("pass with members whose fields are unions, written in place", () => {
+    class Crews extends Rooms.Service<Crews>()("test/Crews", CrewApi, options) {}
+    return RoomModel.check(Crews, Crews.layer, {
+      capacity: 2,
+      body: "none",
+      data: [
+        { name: "Ann", role: "host" },
+        { name: "Bob", role: "guest" }
+      ],
+      publishes: [{ event: "promoted", data: "host" }]
+    })
+  })
+
+  it.effect("run a list of commands with members whose fields are literals", () =>
+    Effect.flatMap(Rooms.make(CrewApi), (rooms) =>
+      RoomModel.run(rooms, { body: "none", data: [{ name: "Ann", role: "host" }] }, [
+        { _tag: "Join", room: "red", member: "ann", data: { name: "Ann", role: "guest" }, how: "open" }
+      ])
+    )
+  )
 
   const own: RoomModel.Spec<Place, (typeof BoardApi)["events"], string> = { ...spec, maxIdleTime: 20, body: "none" }
   const commands = RoomModel.commands(own, { maxLength: 20 })

@@ -170,6 +170,26 @@ describe.each(ways)("session.join, $way", (way) => {
   })
 })
 
+describe.each(ways)("a membership that has ended, $way", (way) => {
+  it("tells whether its session has left, or was taken out, and why", async () => {
+    await using place = await openPlace(way)
+    using visitor = await place.full()
+    const room = await place.room("hall")
+    const { session } = visitor
+    const told: Array<string> = []
+    for (const leave of [
+      session.leave(room),
+      room.leave(session.connection),
+      room.leave(session.connection, "banned")
+    ]) {
+      const { value: membership } = await place.hold(session.join(room, "in"))
+      assert.isTrue(await place.run(leave))
+      told.push(await place.run(membership.ended))
+    }
+    assert.deepStrictEqual(told, ["left", "removed", "banned"])
+  })
+})
+
 /** Rooms that let nobody in before the test says so. */
 const guarded = (allowed: Deferred.Deferred<boolean>) => Rooms.make(HallApi, { canJoin: () => Deferred.await(allowed) })
 

@@ -2,7 +2,8 @@
  * The actor of one live room: a body that runs once, and jobs that run one at a time in arrival order.
  *
  * A job or body that dies is reported, and the body runs anew when its retry policy says; what waits in the mailbox
- * waits on. When nobody needs the room for `maxIdleTime` the actor ends and its scope closes.
+ * waits on. A body that has never run through, or whose room is closed, is given up when it has failed several times.
+ * When nobody needs the room for `maxIdleTime` the actor ends and its scope closes.
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -14,6 +15,9 @@ import * as Queue from "effect/Queue"
 import type * as Schedule from "effect/Schedule"
 import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
+
+/** What of an actor has died. */
+export type Part = "body" | "handler" | "finalizer"
 
 /** One turn of the actor. */
 export type Job<Handlers> = (handlers: Handlers) => Effect.Effect<unknown>
@@ -27,13 +31,16 @@ export interface ActorOptions<Handlers> {
   readonly onWaiting: (change: number) => void
   /** Whether nobody needs the room now. */
   readonly isIdle: () => boolean
-  /** Body or job died. */
-  readonly onDefect: (cause: Cause.Cause<never>) => Effect.Effect<void>
+  /** Part of it died. */
+  readonly onDefect: (part: Part, cause: Cause.Cause<unknown>) => Effect.Effect<void>
   /** Everything is over, and what the body acquired is released; called once. */
   readonly onEnd: () => void
   /** Owns the order in which the actor and others take their turns. */
   readonly scheduler: Scheduler.Scheduler
 }
+
+/** Times in a row a body fails that is not to run for ever: it has never run through, or its room is closed. */
+const maxTries = 5
 
 /** Behind this nothing comes in a mailbox. */
 const last: unique symbol = Symbol("last")
@@ -59,6 +66,12 @@ export class Actor<Handlers> {
   /** How many wait until the body has run. */
   #waiting = 0
   #stopping = false
+  /** What a defect is one of. */
+  #part: Part = "body"
+  /** How often the body has failed in a row. */
+  #failures = 0
+  /** Whether the body has ever run through. */
+  #worked = false
   /** How many jobs wait. */
   #jobs = 0
 
@@ -96,9 +109,19 @@ export class Actor<Handlers> {
     return Effect.asVoid(Fiber.await(this.#fiber))
   }
 
+  /** Whether this fiber is the one that body, jobs and finalizers run in. */
+  isRunBy(fiber: Fiber.Fiber<unknown, unknown>): boolean {
+    return fiber === this.#fiber
+  }
+
   /** Whether as many jobs wait as may. */
   get busy(): boolean {
     return Queue.sizeUnsafe(this.#mailbox) >= this.#options.mailboxCapacity
+  }
+
+  /** Whether the body has run, so that nothing is to be waited for. */
+  get isReady(): boolean {
+    return Deferred.isDoneUnsafe(this.#ready)
   }
 
   /** True once the body has run; false when the actor ended before that. */
@@ -171,40 +194,59 @@ export class Actor<Handlers> {
   /** After a crash. What waits for a body that has never run is no member's: it is no reason to go on for ever. */
   get #isNeeded(): boolean {
     if (this.ended || !this.#options.isIdle() || this.#waiting > 0) return true
-    return Deferred.isDoneUnsafe(this.#ready) && Queue.sizeUnsafe(this.#mailbox) > 0
+    return this.isReady && Queue.sizeUnsafe(this.#mailbox) > 0
+  }
+
+  /** After a crash. Joins that wait for a body that never runs through would wait, or a closed room refuse, for ever. */
+  get #isGivenUp(): boolean {
+    return this.#failures >= maxTries && (!this.#worked || this.ended)
   }
 
   /** From the body to its end. A finalizer that dies is reported, and changes nothing about why it ends. */
   readonly #life: Effect.Effect<never, Finished> = Effect.suspend(() => {
     const scope = Scope.makeUnsafe()
+    this.#part = "body"
     const turns = Effect.flatMap(this.#options.body, (handlers) => {
+      this.#part = "handler"
+      this.#failures = 0
+      this.#worked = true
       Deferred.doneUnsafe(this.#ready, Exit.succeed(true))
       // A handler that throws before it returns an effect has died, too.
       return Effect.forever(Effect.flatMap(this.#next, (job) => Effect.suspend(() => job(handlers))))
     })
     return turns.pipe(
       Scope.provide(scope),
-      Effect.onExit((exit) => Effect.catchCause(Scope.close(scope, exit), this.#options.onDefect))
+      Effect.onExit((exit) => this.#release(scope, exit))
     )
   })
+
+  #release(scope: Scope.Closeable, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    return Effect.catchCause(Scope.close(scope, exit), (cause) => this.#options.onDefect("finalizer", cause))
+  }
 
   #run(): Effect.Effect<void> {
     return this.#life.pipe(
       Effect.catchCause((cause): Effect.Effect<never, Finished | Crash> => {
         if (this.#stopping) return Effect.interrupt
-        if (cause.reasons.some((reason) => Cause.isFailReason(reason))) return Effect.fail(new Finished())
+        if (cause.reasons.some(isFinished)) return Effect.fail(new Finished())
+        if (this.#part === "body") this.#failures++
         const crashed = Effect.suspend((): Effect.Effect<never, Finished | Crash> => {
+          if (this.#isGivenUp) return Effect.fail(new Finished())
           if (this.#isNeeded) return Effect.fail(new Crash())
           this.#endIdle()
           return Effect.fail(new Finished())
         })
-        return Effect.andThen(this.#options.onDefect(cause as Cause.Cause<never>), crashed)
+        return Effect.andThen(this.#options.onDefect(this.#part, cause), crashed)
       }),
       Effect.retry({ schedule: this.#options.defectRetryPolicy, while: (end) => end._tag === "Crash" }),
       Effect.ignore
     )
   }
 }
+
+/** Whether it has ended of itself. A body may fail in ways its type forbids: that is a defect like others. */
+const isFinished = (reason: Cause.Reason<unknown>): boolean =>
+  Cause.isFailReason(reason) && reason.error instanceof Finished
 
 /** A queue that wakes its reader through the scheduler; one made by `runSync` would do that by itself. */
 const makeMailbox = <A>(scheduler: Scheduler.Scheduler): Queue.Queue<A> =>

@@ -1,7 +1,6 @@
 /**
  * All rooms of one kind on this node: members, actors, and the steps of joining and publishing.
  */
-import type * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -12,12 +11,12 @@ import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import type { Receiver } from "../../channels/Subscription.ts"
 import { MemberGone, RoomBusy, RoomClosed, RoomError, RoomFull, TooManyRooms } from "../RoomError.ts"
-import { Actor } from "./actor.ts"
+import { Actor, type Part } from "./actor.ts"
 import { Level } from "../../internal/tally.ts"
 import type { Turn } from "../../internal/turn.ts"
 import { Held, Members, toMember } from "./members.ts"
 import * as metrics from "./metrics.ts"
-import type { Member } from "../Member.ts"
+import type { ClusterMember, Member } from "../Member.ts"
 import type { Roster } from "./roster.ts"
 
 /** What the handlers of a room are told, whatever else they know. */
@@ -42,6 +41,12 @@ export interface KindOptions<Data, H> {
 }
 
 const stopping = "the server stops"
+
+const sentences: Readonly<Record<Part, string>> = {
+  body: "the body of ROOM failed",
+  handler: "a handler of ROOM died",
+  finalizer: "a finalizer of ROOM died"
+}
 
 export class Kind<Data, H extends MemberHandlers<Data>> {
   readonly #options: KindOptions<Data, H>
@@ -122,10 +127,11 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
 
   /** The actor of a room once its body has run, started if there is none; undefined for rooms without handlers. */
   actor(identifier: string): Effect.Effect<Actor<H> | undefined, RoomError> {
-    return Effect.suspend(() => {
+    return Effect.withFiber((fiber) => {
       if (this.#closed) return this.refuse(new RoomClosed({ reason: stopping }))
       if (this.#options.body === undefined) return Effect.undefined
       const current = this.#actors.get(identifier)
+      if (current?.isRunBy(fiber) === true) this.#refuseOwn(identifier, current)
       // A body begins when everything the one before it acquired has been released.
       if (current?.idled === true) return Effect.andThen(current.over, this.actor(identifier))
       if (this.#takesNoMore(identifier)) return this.refuse(new TooManyRooms({ of: "server" }))
@@ -138,8 +144,24 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
     })
   }
 
+  /** Throws where the fiber of an actor would wait for itself. */
+  #refuseOwn(identifier: string, actor: Actor<H>): void {
+    if (actor.idled) {
+      const why = "which begins again only when its finalizers have run"
+      throw new Error(`a finalizer of ${this.#nameOf(identifier)} joins its own room, ${why}`)
+    }
+    if (actor.isReady) return
+    const why = "whose joins wait for it: let a handler do that"
+    throw new Error(`the body of ${this.#nameOf(identifier)} joins its own room, ${why}`)
+  }
+
+  /** A room as logs name it. */
+  #nameOf(identifier: string): string {
+    return `room ${identifier} of kind ${this.#options.name}`
+  }
+
   #start(identifier: string, body: Effect.Effect<H, never, Scope.Scope>): Actor<H> {
-    const { context, defectRetryPolicy, mailboxCapacity, maxIdleTime, name } = this.#options
+    const { context, defectRetryPolicy, mailboxCapacity, maxIdleTime } = this.#options
     const defects = Metric.withAttributes(metrics.roomDefects, this.#attributes)
     const actor: Actor<H> = new Actor<H>(
       {
@@ -149,8 +171,14 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
         defectRetryPolicy,
         onWaiting: (change) => this.#mailboxes.add(change),
         isIdle: () => this.members.size(identifier) === 0,
-        onDefect: (cause: Cause.Cause<never>) =>
-          Effect.andThen(Metric.update(defects, 1), Effect.logError(`a handler of a ${name} room died`, cause)),
+        onDefect: (part, cause) =>
+          Effect.andThen(
+            Metric.update(defects, 1),
+            Effect.logError(
+              sentences[part].replace("ROOM", () => this.#nameOf(identifier)),
+              cause
+            )
+          ),
         onEnd: () => {
           this.#actors.delete(identifier)
           // Nobody is in any more, unless the body failed for good.
@@ -206,6 +234,16 @@ export class Kind<Data, H extends MemberHandlers<Data>> {
     const joined = this.members.join(identifier, member, data, clock.currentTimeMillisUnsafe(), capacity, attach)
     if (joined === "full") return new RoomFull({ capacity })
     return joined === "gone" ? new MemberGone({}) : joined
+  }
+
+  /** Takes a member out of a room: one of this node, or else one that others are known to have. */
+  leave(identifier: string, member: Receiver | ClusterMember<unknown>, reason: string): boolean {
+    const { roster } = this.#options
+    const node = "node" in member ? member.node : undefined
+    const isHere = node === undefined || roster.isHere(node)
+    return (
+      (isHere && this.members.leave(identifier, member.id, reason)) || roster.leave(identifier, member.id, reason, node)
+    )
   }
 
   /** Gives the handlers of a live room a turn; false where the kind has none. */

@@ -2,6 +2,9 @@
  * The members of one kind of room on this node: the one cell around `RoomState`, changed in single steps.
  */
 import * as DateTime from "effect/DateTime"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { Receiver } from "../../channels/Subscription.ts"
 import type { Member } from "../Member.ts"
 import * as RoomState from "../RoomState.ts"
@@ -20,25 +23,48 @@ export class Held<Data> implements RoomState.Membership<Data> {
   readonly data: Data
   readonly joinedAt: number
   readonly generation: number
-  ended = false
+  /** Why it has ended; undefined while it has not. */
+  reason: string | undefined
   detach: (() => void) | undefined
   /** Calls off that it ends with its member. */
   unlink: (() => void) | undefined
   onEnd: (() => void) | undefined
+  /** Of those who wait for its end; nobody does, as a rule. */
+  #told: Deferred.Deferred<string> | undefined
 
   constructor(member: string, data: Data, joinedAt: number, generation: number, unlink: (() => void) | undefined) {
     this.member = member
     this.data = data
     this.joinedAt = joinedAt
     this.generation = generation
+    this.reason = undefined
     this.detach = undefined
     this.unlink = unlink
     this.onEnd = undefined
+    this.#told = undefined
+  }
+
+  get ended(): boolean {
+    return this.reason !== undefined
+  }
+
+  /** Waits for its end; answers why it has ended. Who has waited goes on after the step in which it ends. */
+  get whenEnded(): Effect.Effect<string> {
+    return Effect.suspend(() => {
+      if (this.reason !== undefined) return Effect.succeed(this.reason)
+      this.#told ??= Deferred.makeUnsafe<string>()
+      return Effect.tap(Deferred.await(this.#told), Effect.yieldNow)
+    })
+  }
+
+  /** To be called when all others know that it has ended. */
+  tell(): void {
+    if (this.#told !== undefined) Deferred.doneUnsafe(this.#told, Exit.succeed(this.reason!))
   }
 
   /** To be called once it is in no room any more. */
-  end(): void {
-    this.ended = true
+  end(reason: string): void {
+    this.reason = reason
     this.detach?.()
     this.unlink?.()
     this.onEnd?.()
@@ -81,10 +107,13 @@ export class Members<Data> {
     const joinedAt = RoomState.get(this.#state, identifier, id)?.joinedAt ?? now
     const held = new Held(id, data, joinedAt, generation, unlink)
     const replaced = RoomState.join(this.#state, identifier, held)
-    replaced?.end()
+    replaced?.end("replaced")
     if (attach !== undefined) held.detach = attach()
     if (replaced === undefined) this.#events.onJoined(identifier, held)
-    else this.#events.onJoinedAgain(identifier, held)
+    else {
+      this.#events.onJoinedAgain(identifier, held)
+      replaced.tell()
+    }
     return held
   }
 
@@ -98,8 +127,9 @@ export class Members<Data> {
   leave(identifier: string, member: string, reason: string, generation?: number): boolean {
     const left = RoomState.leave(this.#state, identifier, member, generation)
     if (left === undefined) return false
-    left.end()
+    left.end(reason)
     this.#events.onLeft(identifier, left, reason)
+    left.tell()
     return true
   }
 

@@ -11,12 +11,12 @@ import type { Channels } from "../../channels/Channels.ts"
 import { CurrentReceiver, type Quota, type Receiver } from "../../channels/Subscription.ts"
 import type { Attach, Attachable } from "../../channels/Sink.ts"
 import type { Ref } from "../../Ref.ts"
-import type { Member } from "../Member.ts"
 import type { Handlers, JoinOptions, JoinRequest, MemberOptions, Membership, PublishRequest, Room } from "../Room.ts"
 import type { Events, RoomApi, RoomEvent } from "../RoomApi.ts"
 import { NotAllowed, type RoomError, TooManyJoins, TooManyRooms } from "../RoomError.ts"
 import type { Kind } from "./kind.ts"
-import { Held, type Members, toMember } from "./members.ts"
+import { Held } from "./members.ts"
+import { Place } from "./place.ts"
 import type { Roster } from "./roster.ts"
 
 export interface RoomParts<E, Ev extends Events, Data> {
@@ -97,7 +97,7 @@ class Face<E, Ev extends Events, Data> implements Room<E, Ev, Data> {
   }
 
   get leave(): Room<E, Ev, Data>["leave"] {
-    return (member) => Effect.sync(() => this.#parts.kind.members.leave(this.name, member.id, "left"))
+    return (member, reason = "removed") => Effect.sync(() => this.#parts.kind.leave(this.name, member, reason))
   }
 
   get members(): Room<E, Ev, Data>["members"] {
@@ -287,36 +287,6 @@ class Face<E, Ev extends Events, Data> implements Room<E, Ev, Data> {
       if (kind.members.size(this.name) > openPublishUpTo) return refused
       return Effect.flatMap(canPublish(request), (yes) => (yes ? published : refused))
     })
-  }
-}
-
-/** A place in a room. */
-class Place<E, Data> implements Membership<E, Data> {
-  readonly ref: Ref<E>
-  readonly #held: Held<Data>
-  readonly #members: Members<Data>
-
-  constructor(ref: Ref<E>, held: Held<Data>, members: Members<Data>) {
-    this.ref = ref
-    this.#held = held
-    this.#members = members
-  }
-
-  get leave(): () => boolean {
-    return () => this.#leave()
-  }
-
-  #leave(): boolean {
-    const { ended, generation, member } = this.#held
-    return !ended && this.#members.leave(this.ref.identifier, member, "left", generation)
-  }
-
-  get member(): Member<Data> {
-    return toMember(this.#held)
-  }
-
-  [Symbol.dispose](): void {
-    this.#leave()
   }
 }
 

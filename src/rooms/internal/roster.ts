@@ -11,10 +11,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import * as Metric from "effect/Metric"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Cursor } from "../../internal/cursor.ts"
-import type { Peers, Shared, Table } from "../../internal/peers.ts"
+import type { Mail, Peers, Shared, Table } from "../../internal/peers.ts"
 import type { Turn } from "../../internal/turn.ts"
 import type { ClusterMember, Member } from "../Member.ts"
 import type { Count } from "../Room.ts"
@@ -23,6 +24,7 @@ import type * as RoomState from "../RoomState.ts"
 import * as metrics from "./metrics.ts"
 import { keyOf, makeCodec, type RosterCodec } from "./rosterCodec.ts"
 import { type Elsewhere, RosterIndex } from "./rosterIndex.ts"
+import { decodeLetter, leaveLetter } from "./rosterLetters.ts"
 import { standingOf } from "./rosterNodes.ts"
 import { CountReader, RosterReaders } from "./rosterReaders.ts"
 
@@ -31,6 +33,7 @@ export interface Here<Data> {
   readonly of: (room: string) => ReadonlyArray<Member<Data>>
   readonly size: (room: string) => number
   readonly rooms: ReadonlyArray<readonly [identifier: string, size: number]>
+  readonly leave: (room: string, member: string, reason: string) => boolean
 }
 
 export interface RosterOptions<Data> {
@@ -54,6 +57,7 @@ export class Roster<Data> {
   readonly #logged = new Set<string>()
   #peers: Peers | undefined
   #table: Table | undefined
+  #mail: Mail | undefined
 
   constructor(
     options: RosterOptions<Data>,
@@ -84,6 +88,27 @@ export class Roster<Data> {
     this.#table?.delete(keyOf(room, member))
   }
 
+  // What is done elsewhere.
+
+  /** Whether a node, as members are listed with it, is this one. */
+  isHere(node: string): boolean {
+    return node === this.#here
+  }
+
+  get #here(): string {
+    return this.#peers?.epoch ?? alone
+  }
+
+  /** Asks the nodes that have a member, or one of them, to take it out; false where none is known to. */
+  leave(room: string, member: string, reason: string, node?: string): boolean {
+    const mail = this.#mail
+    if (mail === undefined) return false
+    const all = this.#others.nodesOf(keyOf(room, member))
+    const nodes = node === undefined ? all : all.filter((other) => other === node)
+    for (const other of nodes) mail.send(other, leaveLetter(room, member, reason))
+    return nodes.length > 0
+  }
+
   // What is asked.
 
   size(room: string): number {
@@ -97,7 +122,7 @@ export class Roster<Data> {
   }
 
   everyone(room: string): ReadonlyArray<ClusterMember<Data>> {
-    const node = this.#peers?.epoch ?? alone
+    const node = this.#here
     const here = this.#options.here().of(room)
     return [...here.map((member) => ({ ...member, node })), ...this.#elsewhere(room)]
   }
@@ -160,6 +185,14 @@ export class Roster<Data> {
     for (const room of rooms) if (room !== undefined) this.#readers.changed(room)
   }
 
+  /** Of members of this node only: what nobody here has is passed on to nobody. */
+  #onLetter(from: string, word: Schema.Json): void {
+    const letter = decodeLetter(word)
+    if (Exit.isFailure(letter)) return this.#failed("malformed", `from node ${from}`)
+    const { member, reason, room } = letter.value
+    this.#options.here().leave(room, member, reason)
+  }
+
   #labelled<I, S>(metric: Metric.Metric<I, S>, attributes: Record<string, string> = {}): Metric.Metric<I, S> {
     return Metric.withAttributes(metric, { kind: this.#options.name, ...attributes })
   }
@@ -178,13 +211,19 @@ export class Roster<Data> {
     return Effect.gen({ self: this }, function* () {
       const table = yield* peers.table(`rooms/${this.#options.name}`, (changes) => this.#onChange(changes))
       this.#onChange(table.others())
+      const mail = yield* peers.mail(`rooms/${this.#options.name}`, (from, letter) => this.#onLetter(from, letter))
       yield* Effect.acquireRelease(
         Effect.sync(() => {
           this.#peers = peers
           this.#table = table
+          this.#mail = mail
         }),
         // What the table still has goes with it.
-        () => Effect.sync(() => void (this.#table = undefined))
+        () =>
+          Effect.sync(() => {
+            this.#table = undefined
+            this.#mail = undefined
+          })
       )
     })
   }

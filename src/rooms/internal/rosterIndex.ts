@@ -36,6 +36,11 @@ export class RosterIndex {
     return this.#byRoom.keys()
   }
 
+  /** The nodes that say something under a key. */
+  nodesOf(key: string): ReadonlyArray<string> {
+    return Array.from(this.#byNode).flatMap(([node, entries]) => (entries.has(key) ? [node] : []))
+  }
+
   /** Sets what a node says under a key of its own. */
   set(key: string, member: Elsewhere): void {
     this.delete(member.node, key)

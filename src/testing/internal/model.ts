@@ -51,7 +51,7 @@ class RoomState<Ev extends Events, Data> {
         return members()
       },
       broadcast: (event, data, options) => this.send({ event, data }, idsOf(options?.except)),
-      leave: ({ id }) => this.leave(id, "left"),
+      leave: ({ id }, reason: string = "removed") => this.leave(id, reason),
       close: (reason) => this.close(reason)
     }
   }
@@ -199,9 +199,9 @@ export class Model<E, Ev extends Events, Data, R> {
         return this.room(command.room).leave(join.id, "left", ({ generation }) => generation === join.generation)
       }
       case "Remove":
-        return this.room(command.room).leave(this.idOf(command.member), "left")
+        return this.room(command.room).leave(this.idOf(command.member), "removed")
       case "LeaveAll":
-        return this.#all.filter((room) => room.leave(this.idOf(command.member), "left")).length
+        return this.#all.filter((room) => room.leave(this.idOf(command.member), "removed")).length
       case "Disconnect": {
         const id = this.idOf(command.member)
         this.#gone.add(id)

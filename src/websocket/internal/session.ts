@@ -251,7 +251,7 @@ class Live<In, Out, Params, Query, Principal, Data>
   }
 
   get leave(): Session<In, Out, Params, Query, Principal, Data>["leave"] {
-    return (room) => room.leave(this)
+    return (room) => room.leave(this, "left")
   }
 
   get rooms(): Session<In, Out, Params, Query, Principal, Data>["rooms"] {
