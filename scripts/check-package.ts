@@ -24,8 +24,8 @@ const manifest = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"
   readonly exports: Record<string, unknown>
   readonly dependencies: Record<string, string>
 }
-/** What a user of TypeScript has beside the package's own dependencies; `@types/ws` comes with `@effect/platform-node`. */
-const userHas = ["effect", "@effect/platform-node", "@types/ws", "@types/node"]
+/** What a user of TypeScript has beside the package's own dependencies. */
+const userHas = ["effect", "@effect/platform-node", "@types/node"]
 
 const folder = mkdtempSync(path.join(tmpdir(), "package-"))
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }))
