@@ -94,6 +94,23 @@ describe("a service that ends before its node", () => {
     })
   )
 
+  it.effect("a channel that is made anew before it has ended goes on hearing", () =>
+    Effect.gen(function* () {
+      const sim = yield* TestCluster.make({ nodes: 2, layer: cluster })
+      const [a, b] = sim.nodes
+      const make = Channels.make({ key: Room, message: Schema.String, name: "chat" })
+      const scope = Scope.makeUnsafe()
+      const old = yield* b!.run(Scope.provide(make, scope))
+      yield* b!.run(Scope.provide(old.subscribe(red), scope))
+      const lines = yield* b!.run(Effect.flatMap(make, ({ subscribe }) => subscribe(red)))
+      yield* b!.run(Scope.close(scope, Exit.void))
+      yield* sim.pass("1 second")
+      yield* a!.run(Effect.flatMap(make, ({ publish }) => publish(red, "hello")))
+      yield* sim.pass("1 second")
+      assert.strictEqual(lines.pending, 1)
+    })
+  )
+
   it.effect("a channel that is made anew publishes under ids of its own", () =>
     Effect.gen(function* () {
       const sim = yield* TestCluster.make({ nodes: 2, layer: cluster })

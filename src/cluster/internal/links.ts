@@ -153,6 +153,7 @@ export class Links {
         Effect.sync(() => void this.#feeds.set(topic, feed)),
         () =>
           Effect.sync(() => {
+            if (this.#feeds.get(topic) !== feed) return
             this.#feeds.delete(topic)
             this.#topics.delete(topic)
             this.#asks.forget(topic)

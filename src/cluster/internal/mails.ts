@@ -26,7 +26,10 @@ export class Mails {
     return Effect.as(
       Effect.acquireRelease(
         Effect.sync(() => void this.#boxes.set(name, onLetter)),
-        () => Effect.sync(() => void this.#boxes.delete(name))
+        () =>
+          Effect.sync(() => {
+            if (this.#boxes.get(name) === onLetter) this.#boxes.delete(name)
+          })
       ),
       { send: (to, letter) => this.#control.tellOne(to, "mail", { name, letter }) }
     )
