@@ -51,7 +51,8 @@ client. The generator is a process of its own that writes and counts WebSocket f
 characters of content; the sender is left out. effect-rooms runs with \`Limits.trusted\` and checks every message by schema;
 \`rooms\` joins connections to a room, \`route\` is a plain handler that reads a subscription. \`ws-plain\` is the loop of a
 tutorial, \`ws-tuned\` a server written for this workload alone; \`moost\` is Moost's engine, \`@wooksjs/event-ws\`.
-"Saturated" means that so many members each keep one message in flight; the plain loop is at its limit there.
+"Saturated" means that so many members each keep one message in flight; the plain loop is at its limit there. Each
+server is under load for four seconds before anything is measured, so that its code is compiled.
 
 100 stalled of 1,000 members in 256 MiB is a program of its own: \`node bench/stalled-in-256-mib.ts\`.
 
