@@ -52,7 +52,7 @@ interface Waiting {
 
 export class Asks {
   readonly #options: AsksOptions
-  /** By node, the topics it has not said anything about, and the number of the first question that it may answer. */
+  /** By node, the topics it has not said enough about, and the number of the first question that it may answer. */
   readonly #open = new Map<string, Map<string, number>>()
   /** The number of what was asked or called off last. */
   #number = 0
@@ -97,7 +97,7 @@ export class Asks {
   #await(node: string, topic: string): void {
     const open = this.#open.get(node) ?? new Map<string, number>()
     this.#open.set(node, open)
-    if (!open.has(topic)) open.set(topic, this.#number + 1)
+    open.set(topic, this.#number + 1)
   }
 
   /** Asks nodes about a topic; done when all have answered, or after a while. */
