@@ -253,8 +253,8 @@ export class Replicas {
     this.#announce(from, State.between(before, replica))
     this.#release(from, copy)
     if (copy.held.size === 0) return
-    // Those in between may be on their way. Where nothing is new, they do not exist.
-    if (replica.version === before.version) copy.held.clear()
+    // Where nothing is new, those in between do not exist; otherwise they may be on their way.
+    if (replica.version === before.version) return copy.held.clear()
     this.#options.later(patience, () => {
       if (this.#copies.get(from) === copy && copy.held.size > 0) this.#ask(from, copy)
     })

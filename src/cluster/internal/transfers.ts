@@ -38,14 +38,16 @@ export class Transfers {
   part(to: string, { part, version }: Asked, own: Replica, maxBytes: number): Part {
     const room = Math.min(maxBytes, partBytes)
     const known = this.#transfers.get(to)
-    const goesOn = known !== undefined && known.version === version && part > 0
-    const transfer = goesOn && part === known.sent.part + 1 ? this.#advance(known, room) : known
-    if (goesOn && transfer?.sent.part === part) return this.#done(to, transfer)
+    if (known?.version === version && part > 0) {
+      if (part === known.sent.part + 1) this.#advance(known, room)
+      if (part === known.sent.part) return this.#done(to, known)
+    }
     const entries = State.iterate(own)
     const nothing: Part = { version: own.version, part: -1, isLast: false, changes: [] }
     const begun: Transfer = { version: own.version, left: entries, next: take(entries), sent: nothing }
     this.#transfers.set(to, begun)
-    return this.#done(to, this.#advance(begun, room))
+    this.#advance(begun, room)
+    return this.#done(to, begun)
   }
 
   /** The node has gone. */
@@ -58,7 +60,7 @@ export class Transfers {
     return sent
   }
 
-  #advance(transfer: Transfer, room: number): Transfer {
+  #advance(transfer: Transfer, room: number): void {
     const changes: Array<Change> = []
     let bytes = 0
     while (transfer.next !== undefined) {
@@ -73,7 +75,6 @@ export class Transfers {
     }
     const { sent, version } = transfer
     transfer.sent = { version, part: sent.part + 1, isLast: transfer.next === undefined, changes }
-    return transfer
   }
 }
 
